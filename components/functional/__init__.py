@@ -1,0 +1,1 @@
+"""Torch functions that several components share: FFT convolution, coordinate grids, rotary tables."""

@@ -1,0 +1,41 @@
+"""Shapes, parameters and operations of the MLP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.shapes import Shape
+from registry.tape import Tape
+
+if TYPE_CHECKING:
+    from components.mlp.schema import MLP
+
+
+def parameters(mlp: MLP) -> dict[str, tuple[int, ...]]:
+    """Two weights, and two biases if asked for."""
+    found: dict[str, tuple[int, ...]] = {
+        "layer1.weight": (mlp.inner_dim, mlp.dim),
+        "layer2.weight": (mlp.dim, mlp.hidden_dim),
+    }
+    if mlp.bias:
+        found |= {"layer1.bias": (mlp.inner_dim,), "layer2.bias": (mlp.dim,)}
+    return found
+
+
+def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
+    """(*, dim) -> (*, dim): layer 1, activation, dropout, layer 2."""
+    inner = tape.linear(x, mlp.inner_dim, bias=mlp.bias)
+    hidden = inner[:-1] + (mlp.hidden_dim,)
+    tape.transcendental(hidden.size)
+    if mlp.gated:
+        tape.elementwise(hidden.size)
+    tape.run("dropout", hidden)
+    return tape.linear(hidden, mlp.dim, bias=mlp.bias)
+
+
+def flop_count(mlp: MLP, tape: Tape, x: Shape) -> None:
+    """nvsubquadratic 0.2.0: 2 T in out1 + (2 T hidden if gated else T hidden) + 2 T hidden dim; no biases."""
+    tokens = x.size // x[-1]
+    tape.published(2 * tokens * mlp.dim * mlp.inner_dim)
+    tape.published((2 if mlp.gated else 1) * tokens * mlp.hidden_dim)
+    tape.published(2 * tokens * mlp.hidden_dim * mlp.dim)

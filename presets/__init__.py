@@ -1,0 +1,1 @@
+"""YAML networks. The files are data; `registry.load` finds them by name."""

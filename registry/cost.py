@@ -1,0 +1,170 @@
+"""Costs: exact integer counts by kind, and the conventions that turn them into one figure.
+
+Counts are the data; a convention is a view of them:
+
+* `all`: every real scalar operation, by the counting rules in `tape`;
+* `matmul`: matrix products and direct convolutions only, what torch's FlopCounterMode counts;
+* `nvsubquadratic`: the reference library's own `flop_count` formulas, so that published tables can be compared: one image,
+  forward only, FFTs charged as complex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from registry.errors import CostUnknown
+from registry.plan import Node, Plan
+from registry.shapes import Batch, Shape
+from registry.tape import KINDS, PUBLISHED, Tape
+
+Mode = Literal["forward", "train"]
+Convention = Literal["all", "matmul", "nvsubquadratic"]
+Unit = Literal["flop", "mac"]
+
+CONVENTIONS: Mapping[str, tuple[str, ...]] = {
+    "all": KINDS,
+    "matmul": ("matmul", "conv"),
+    "nvsubquadratic": (PUBLISHED,),
+}
+"""Convention -> kinds it adds up."""
+DTYPE_BYTES: Mapping[str, int] = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one pass over a plan costs.
+
+    Attributes:
+        plan: What was costed.
+        batch: Number of inputs.
+        mode: `forward`.
+        convention: Which kinds `flops` adds up.
+        unit: `flop`, or `mac` (half the FLOPs of the contraction kinds only).
+        root: The tree, each node with its counts.
+    """
+
+    plan: Plan
+    batch: int
+    mode: Mode
+    convention: Convention
+    unit: Unit
+    root: Node
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """Operations by kind, for the whole network, in FLOPs."""
+        counts = self.root.counts
+        return {kind: counts[kind] for kind in (*KINDS, PUBLISHED) if kind in counts}
+
+    @property
+    def flops(self) -> int:
+        """The figure of the convention and unit."""
+        return self.project(self.root.counts)
+
+    def project(self, counts: Mapping[str, int]) -> int:
+        """Counts by kind as one figure of the convention and unit."""
+        kinds = CONVENTIONS[self.convention]
+        if self.unit == "mac":
+            return sum(counts.get(kind, 0) for kind in ("matmul", "conv") if kind in kinds) // 2
+        return sum(counts.get(kind, 0) for kind in kinds)
+
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+        return self.plan.params
+
+    @property
+    def memory(self) -> dict[str, int]:
+        """Bytes at float32 of parameters and of buffers."""
+        buffers = sum(
+            Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values()
+        )
+        width = DTYPE_BYTES["float32"]
+        return {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
+
+    def tree(self, depth: int | None = None) -> dict[str, Any]:
+        """The tree as plain data, down to `depth` levels below the root."""
+        return self._node(self.root, depth)
+
+    def _node(self, node: Node, depth: int | None) -> dict[str, Any]:
+        row = {
+            "path": node.path,
+            "type": node.type,
+            "kind": node.kind,
+            "params": node.params,
+            "flops": self.project(node.counts),
+            "kinds": node.counts,
+            "children": [],
+        }
+        if depth is None or depth > 0:
+            below = None if depth is None else depth - 1
+            row["children"] = [self._node(child, below) for child in node.children]
+        return row
+
+    def to_dict(self, depth: int | None = None) -> dict[str, Any]:
+        """Everything as plain data: the JSON of `arch flops`."""
+        return {
+            "preset": self.plan.name,
+            "batch": self.batch,
+            "mode": self.mode,
+            "convention": self.convention,
+            "unit": self.unit,
+            "flops": self.flops,
+            "params": self.params,
+            "kinds": self.kinds,
+            "memory": self.memory,
+            "tree": self.tree(depth),
+        }
+
+
+def cost(
+    plan: Plan,
+    batch: int = 1,
+    mode: Mode = "forward",
+    *,
+    convention: Convention = "all",
+    unit: Unit = "flop",
+    cached_kernels: bool = False,
+) -> Cost:
+    """Cost of one pass over `plan`, in microseconds and without torch.
+
+    Args:
+        plan: From `load`.
+        batch: Number of inputs; kernels are generated once whatever it is.
+        mode: `forward`; see Raises for `train`.
+        convention: `all`, `matmul` or `nvsubquadratic`.
+        unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none.
+        cached_kernels: Kernels that do not depend on the input exist already (deployment).
+
+    Raises:
+        CostUnknown: the plan's input is unknown, the backward pass is asked for, or the reference library publishes
+            no formula for a component. Never a silent zero.
+        ValueError: an argument is out of range.
+    """
+    if batch < 1:
+        raise ValueError(f"Expected batch to be at least 1, got {batch}")
+    if convention not in CONVENTIONS:
+        raise ValueError(f"Expected convention to be one of {', '.join(CONVENTIONS)}, got {convention!r}")
+    if unit not in ("flop", "mac"):
+        raise ValueError(f"Expected unit to be flop or mac, got {unit!r}")
+    if mode not in ("forward", "train"):
+        raise ValueError(f"Expected mode to be forward or train, got {mode!r}")
+    if plan.spec is None:
+        raise CostUnknown(
+            f"Expected {plan.name} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
+        )
+    if convention == "nvsubquadratic":
+        root = _published(plan, cached_kernels)
+        return Cost(plan, 1, mode, convention, unit, root)
+    if mode == "train":
+        raise CostUnknown("Expected mode forward: operations of the backward pass are not known yet")
+    return Cost(plan, batch, mode, convention, unit, plan.tree(batch, cached_kernels=cached_kernels))
+
+
+def _published(plan: Plan, cached_kernels: bool) -> Node:
+    """The tree by the reference's own formulas: one image, forward only, whatever the batch."""
+    tape = Tape(cached_kernels=cached_kernels, method="flop_count")
+    args, _ = plan.root.inputs(plan.spec, Shape((Batch(1),)))  # type: ignore[arg-type]
+    return Node("", plan.root, (tape.call(plan.root, *args),))

@@ -1,0 +1,265 @@
+"""The plan: a validated, immutable network whose every node knows its path, config, and input and output shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from registry.check import Checker, Path, Scope, dotted
+from registry.compose import Composed, compose
+from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
+from registry.names import did_you_mean
+from registry.schema import Component, InputSpec
+from registry.shapes import Batch, Shape
+from registry.sources import Source, documents
+from registry.tape import Record, Tape
+
+TOP_LEVEL = frozenset({"summary", "extends", "network", "input"})
+"""Keys a preset may have."""
+NOT_MODULES = frozenset({"initializer"})
+"""Kinds whose parts are called while building and leave no module behind."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One module of the network.
+
+    Attributes:
+        path: Address of the module, and so of its parameters: `blocks.0.mlp`. The root is "".
+        config: Its component.
+        records: Its calls in one forward pass; none where the input is unknown or it is not used.
+    """
+
+    path: str
+    config: Component
+    records: tuple[Record, ...]
+
+    @property
+    def type(self) -> str:
+        """Registered name."""
+        return self.config.entry.name
+
+    @property
+    def kind(self) -> str:
+        """Registered kind."""
+        return self.config.entry.kind
+
+    @cached_property
+    def children(self) -> tuple[Node, ...]:
+        """The modules directly below, in building order."""
+        return tuple(
+            Node(
+                f"{self.path}.{name}" if self.path else name,
+                part,
+                tuple(call for record in self.records for at, call in record.calls if at == name),
+            )
+            for name, part in self.config.parts.items()
+            if part.entry.kind not in NOT_MODULES
+        )
+
+    def walk(self) -> Iterator[Node]:
+        """This node and everything below it, depth first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    @property
+    def params(self) -> int:
+        """Number of parameters, parts included."""
+        return count_params(self.config)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Operations by kind, parts included, summed over the calls."""
+        total: dict[str, int] = {}
+        for record in self.records:
+            for kind, count in record.total.items():
+                total[kind] = total.get(kind, 0) + count
+        return total
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the first tensor it takes, or None where unknown."""
+        return next((_first_shape(record.inputs[0]) for record in self.records), None)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the (first) tensor it returns, or None where unknown."""
+        return next((_first_shape((record.output,)) for record in self.records), None)
+
+
+def _first_shape(values: Any) -> Shape | None:
+    for value in values:
+        if isinstance(value, Shape):
+            return value
+        if isinstance(value, tuple) and value:
+            return _first_shape(value)
+    return None
+
+
+def count_params(config: Component) -> int:
+    """Number of parameters of a component, parts included. Cached on the frozen config."""
+    cached: int | None = config.__dict__.get("_param_count")
+    if cached is None:
+        own = sum(Shape(shape).size for shape in config.parameters().values())
+        cached = own + sum(count_params(part) for part in config.parts.values())
+        config.__dict__["_param_count"] = cached
+    return cached
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A valid network or component, ready to be costed and built.
+
+    Attributes:
+        name: Preset name, file or `<mapping>`.
+        summary: The preset's summary line.
+        root: The config tree, every omitted value filled in.
+        spec: Shapes of one input, or None where neither the document nor the component says.
+        problems: Warnings and notes; a plan has no errors.
+    """
+
+    name: str
+    summary: str
+    root: Component
+    spec: InputSpec | None
+    problems: tuple[Problem, ...] = ()
+
+    def record(self, batch: int = 1, *, cached_kernels: bool = False) -> Record | None:
+        """One forward pass over shapes, or None where the input is unknown."""
+        if self.spec is None:
+            return None
+        args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
+        return Tape(cached_kernels=cached_kernels).call(self.root, *args, **kwargs)
+
+    def tree(self, batch: int = 1, *, cached_kernels: bool = False) -> Node:
+        """The root node, with the shapes and operations of one forward pass where the input is known."""
+        record = self.record(batch, cached_kernels=cached_kernels)
+        return Node("", self.root, (record,) if record else ())
+
+    @property
+    def params(self) -> int:
+        """Number of parameters."""
+        return count_params(self.root)
+
+
+def load(source: Source, overrides: Sequence[str] = ()) -> Plan:
+    """Read, check and plan a network.
+
+    Args:
+        source: A preset name, a path, or a mapping; a mapping with a top-level `type` is a single component.
+        overrides: `key=value`, such as `network.patch_size=8` or, relative to the network, `patch_size=8`.
+
+    Raises:
+        InvalidConfig: something is wrong; carries every problem found.
+        Unreadable: there is no such source, or it is no YAML we accept.
+    """
+    plan, problems = _plan(source, overrides)
+    if plan is None or any(problem.severity == "error" for problem in problems):
+        raise InvalidConfig(problems)
+    return plan
+
+
+def check(source: Source, overrides: Sequence[str] = ()) -> list[Problem]:
+    """Every problem of a source, in document order, errors and warnings alike. Never raises for bad content."""
+    try:
+        return list(_plan(source, overrides)[1])
+    except InvalidConfig as error:
+        return list(error.problems)
+
+
+def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[Problem, ...]]:
+    chain = documents(source)
+    composed = compose(chain, overrides, top_level=TOP_LEVEL)
+    data = composed.data
+    single = "type" in data
+    prefix: Path = () if single else ("network",)
+    checker = Checker()
+    spec = _input(checker, data.get("input"), ("input",))
+    raw: Any = {key: value for key, value in data.items() if key != "input"}
+    if not single:
+        _top_level(checker, data)
+        raw = data.get("network")
+    root = None
+    if raw is not None:
+        root = checker.component(raw, prefix, (), Scope())
+    problems = _located(checker, composed)
+    if root is None or any(problem.severity == "error" for problem in problems):
+        return None, problems
+    name = chain[-1].name or "<mapping>"
+    summary = data.get("summary") if isinstance(data.get("summary"), str) else ""
+    plan = Plan(name, summary or "", root, spec or root.input_spec(), problems)
+    problems = (*problems, *_shape_problems(plan, dotted(prefix), composed))
+    return replace(plan, problems=problems), problems
+
+
+def _top_level(checker: Checker, data: dict[str, Any]) -> None:
+    for key in data:
+        if key not in TOP_LEVEL:
+            hint = did_you_mean(key, TOP_LEVEL) or f"a preset has {', '.join(sorted(TOP_LEVEL))}"
+            checker.report((key,), "unknown-field", f"Expected a key of a preset, got {clip(key)!r}", hint, at_key=True)
+    for key in ("summary", "extends"):
+        if data.get(key) is not None and not isinstance(data[key], str):
+            checker.report((key,), "bad-value", f"Expected {key} to be a string, got {clip(data[key])}")
+    if data.get("network") is None:
+        hint = "add network: with a type, or extends: a preset that has one"
+        checker.report(("network",), "missing-field", "Expected a preset to have a network", hint)
+
+
+def _input(checker: Checker, raw: Any, path: Path) -> InputSpec | None:
+    """The `input:` section: {shape: [..], condition: [..]}."""
+    if raw is None:
+        return None
+    if not isinstance(raw, dict):
+        checker.report(path, "bad-value", "Expected input to be a mapping with shape", "input: {shape: [28, 28, 1]}")
+        return None
+    shapes: dict[str, tuple[int, ...] | None] = {}
+    for key, value in raw.items():
+        if key not in ("shape", "condition"):
+            hint = did_you_mean(key, ("shape", "condition"))
+            checker.report((*path, key), "unknown-field", f"Expected a key of input, got {clip(key)!r}", hint, at_key=True)
+        elif value is None and key == "condition":
+            shapes[key] = None
+        elif not (isinstance(value, list) and value and all(_is_extent(extent) for extent in value)):
+            message = f"Expected input.{key} to be a list of integers >= 1, got {clip(value)}"
+            checker.report((*path, key), "bad-value", message, "without the batch axis, channels last")
+        else:
+            shapes[key] = tuple(value)
+    if "shape" not in raw:
+        checker.report((*path, "shape"), "missing-field", "Expected input to have shape", "input: {shape: [28, 28, 1]}")
+    shape = shapes.get("shape")
+    return InputSpec(shape, shapes.get("condition")) if shape else None
+
+
+def _is_extent(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 2**40
+
+
+def _located(checker: Checker, composed: Composed) -> tuple[Problem, ...]:
+    """What the checker found, each with its file, line and column, in document order, errors first."""
+    located = []
+    for found in checker.found:
+        file, line, column = composed.locate(found.path, key=found.at_key)
+        located.append(replace(found.problem, file=file, line=line, column=column))
+    rank = {"error": 0, "warning": 1, "note": 2}
+    return tuple(sorted(located, key=lambda p: (rank[p.severity], p.file or "", p.line or 0, p.column or 0)))
+
+
+def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem]:
+    """Run the shapes once: what no rule foresaw is still refused before anything is built."""
+    try:
+        plan.record()
+    except ArchError as error:
+        message = str(error)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError) as error:
+        message = f"Expected the network to take inputs of shape {plan.spec}, got {type(error).__name__}: {clip(error)}"
+    else:
+        return []
+    at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()
+    file, line, column = composed.locate(at)
+    return [Problem("shape", message, "", dotted(at), file, line, column)]
+
+
+__all__ = ["Node", "Plan", "Unreadable", "check", "count_params", "load"]

@@ -1,0 +1,124 @@
+"""Where documents come from: preset names, paths, mappings; and the chain of presets a document extends.
+
+Presets live in the `presets` package and in packages named by entry points of group `arch.presets`. Both are found by name
+at run time: nothing here imports them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, Union
+
+from registry.compose import from_mapping
+from registry.errors import Problem, Unreadable, clip
+from registry.limits import LIMITS
+from registry.names import did_you_mean, natural
+from registry.reader import Document, read_file
+
+GROUP = "arch.presets"
+"""Entry-point group of third-party presets: each entry names a package that holds `*.yaml` files."""
+
+Source = Union[str, "os.PathLike[str]", Mapping[str, Any], Document]
+"""A preset name, a path, a mapping, or a document already read."""
+
+
+def presets() -> dict[str, Path]:
+    """Every known preset: name -> file, ours first, each group in natural order."""
+    found = _folder("presets")
+    from importlib.metadata import entry_points
+
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        for name, path in _folder(point.value.partition(":")[0]).items():
+            found.setdefault(name, path)
+    return found
+
+
+def _folder(package: str) -> dict[str, Path]:
+    spec = importlib.util.find_spec(package)
+    roots = list(spec.submodule_search_locations or ()) if spec else []
+    files = [path for root in roots for path in Path(root).glob("*.yaml")]
+    return {path.stem: path for path in sorted(files, key=lambda path: natural(path.stem))}
+
+
+def documents(source: Source) -> list[Document]:
+    """The document of `source` and the ones it extends, the furthest ancestor first.
+
+    Raises:
+        Unreadable: there is no such source, one of the chain is malformed, or the chain is a cycle or too long.
+    """
+    document = _open(source)
+    chain = [document]
+    seen = {_identity(document)}
+    while isinstance(chain[0].data, dict) and isinstance(chain[0].data.get("extends"), str):
+        child = chain[0]
+        parent = _parent(child)
+        if _identity(parent) in seen or len(chain) >= LIMITS.extends_chain:
+            what = "a preset that does not extend itself" if _identity(parent) in seen else (
+                f"at most {LIMITS.extends_chain} presets in a chain"
+            )
+            raise Unreadable([_at_extends(child, "extends-cycle", f"Expected {what}, got {_name(child)}")])
+        seen.add(_identity(parent))
+        chain.insert(0, parent)
+    return chain
+
+
+def _open(source: Source) -> Document:
+    if isinstance(source, Document):
+        return source
+    if isinstance(source, Mapping):
+        return from_mapping(source)
+    text = os.fspath(source)
+    if _is_path(text):
+        return read_file(text)
+    return read_file(_preset(text))
+
+
+def _is_path(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or os.sep in text or "/" in text or os.path.isfile(text)
+
+
+def _preset(name: str) -> Path:
+    known = _folder("presets")
+    if name not in known:
+        known = presets()
+    if name not in known:
+        hint = did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
+        message = f"Expected the name of a preset or a path, got {clip(name)!r}"
+        raise Unreadable([Problem("unknown-preset", message, hint)])
+    return known[name]
+
+
+def _parent(child: Document) -> Document:
+    """The document that `child` extends: a preset, or a file beside or below it."""
+    name = child.data["extends"]
+    if not name.endswith((".yaml", ".yml")):
+        known = presets()
+        if name in known:
+            return read_file(known[name])
+        message = f"Expected the name of a preset, got {clip(name)!r}"
+        raise Unreadable([_at_extends(child, "unknown-preset", message, did_you_mean(name, known))])
+    relative = PurePosixPath(name)
+    folder = Path(child.name).parent
+    if relative.is_absolute() or ".." in relative.parts:
+        message = f"Expected a preset, or a file beside or below this one, got {clip(name)!r}"
+        raise Unreadable([_at_extends(child, "extends-outside", message)])
+    if not (folder / relative).is_file():
+        raise Unreadable([_at_extends(child, "unknown-preset", f"Expected a file, got {clip(name)!r}")])
+    return read_file(folder / relative)
+
+
+def _identity(document: Document) -> str:
+    return os.path.realpath(document.name) if os.path.exists(document.name) else f"<{id(document)}>"
+
+
+def _name(document: Document) -> str:
+    return clip(repr(document.data.get("extends")))
+
+
+def _at_extends(document: Document, code: str, message: str, hint: str = "") -> Problem:
+    mark = document.values.get(("extends",))
+    line, column = (mark.line, mark.column) if mark else (None, None)
+    return Problem(code, message, hint, "extends", document.name or None, line, column)
