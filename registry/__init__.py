@@ -1,8 +1,8 @@
 """Registry, schemas, rules, costs: everything about a network that needs no torch.
 
-    plan = registry.load("vit5_hybrid", overrides=["patch_size=8"])
-    registry.cost(plan).flops
-    module = registry.build(plan)
+>>> plan = registry.load("vit5_hybrid", overrides=["patch_size=8"])
+>>> registry.cost(plan).flops
+>>> module = registry.build(plan)
 """
 
 from __future__ import annotations

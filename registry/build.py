@@ -49,7 +49,9 @@ def build(
     if device.partition(":")[0] not in DEVICES:
         raise BuildError(f"Expected device to be one of {', '.join(DEVICES)}, got {device!r}")
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BuildError(f"Expected device to be cpu or meta on this machine, got {device!r}: torch sees no CUDA device")
+        raise BuildError(
+            f"Expected device to be cpu or meta on this machine, got {device!r}: torch sees no CUDA device"
+        )
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)

@@ -1,15 +1,15 @@
 """From a raw tree to a typed one: every field, slot and rule of every node, all problems in one run.
 
-The walk goes down the tree once. At each node: find the component, check its plain fields with pydantic, fill in what follows
-from the parent, resolve the children with the facts they are given, check the rules. A field that fails is left out
-and rules that need it stay silent, so that one fault gives one problem.
+The walk goes down the tree once. At each node: find the component, check its plain fields with pydantic, fill in what
+follows from the parent, resolve the children with the facts they are given, check the rules. A field that fails is left
+out and rules that need it stay silent, so that one fault gives one problem.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -270,9 +270,7 @@ class Checker:
             )
             found.sources = frozenset(origins[n] for n in inherited)
 
-    def _construct(
-        self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path
-    ) -> Component:
+    def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
         component = schema.model_construct(**values)
         if not failed and _has_validators(schema):
             try:
@@ -289,7 +287,7 @@ def _inner_scope(mark: Slot, values: Mapping[str, Any], scope: Scope, origins: M
         return scope
     facts, sources = dict(scope.facts), dict(scope.origins)
     names = {**scope.facts, **values}
-    for fact, expr in mark.gives.items():
+    for fact in mark.gives:
         facts.pop(fact, None)
         sources.pop(fact, None)
     for fact, expr in mark.gives.items():
@@ -416,7 +414,9 @@ def explain(name: str, detail: ErrorDetails) -> tuple[str, str]:
         hint = _cast_hint(name, kind, got)
     elif kind == "literal_error":
         legal = str(context.get("expected", ""))
-        wanted = legal.replace("'", "") if " or " not in legal else "one of " + legal.replace("'", "").replace(" or ", ", ")
+        wanted = (
+            legal.replace("'", "") if " or " not in legal else "one of " + legal.replace("'", "").replace(" or ", ", ")
+        )
         hint = did_you_mean(str(got), legal.replace("'", "").replace(" or ", ", ").split(", "))
     elif kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than"):
         sign = {"greater_than_equal": ">=", "greater_than": ">", "less_than_equal": "<=", "less_than": "<"}[kind]
@@ -434,7 +434,11 @@ def explain(name: str, detail: ErrorDetails) -> tuple[str, str]:
 
 
 def _cast_hint(name: str, kind: str, got: Any) -> str:
-    if isinstance(got, str) and kind.startswith(("int", "float")) and got.strip().lstrip("-").replace(".", "", 1).isdigit():
+    if (
+        isinstance(got, str)
+        and kind.startswith(("int", "float"))
+        and got.strip().lstrip("-").replace(".", "", 1).isdigit()
+    ):
         return f"write {name}: {got.strip()} without quotes"
     if isinstance(got, float) and got.is_integer() and kind.startswith("int"):
         return f"write {name}: {int(got)}"
@@ -444,7 +448,7 @@ def _cast_hint(name: str, kind: str, got: Any) -> str:
 # ---- pydantic ---------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _adapter(schema: type[Component]) -> TypeAdapter[dict[str, Any]]:
     """Validates any subset of the plain fields of `schema`, strictly."""
     plain = fields_of(schema).plain
@@ -459,7 +463,7 @@ def _annotated(info: FieldInfo) -> Any:
     return Annotated.__class_getitem__((info.annotation, *info.metadata)) if info.metadata else info.annotation  # type: ignore[attr-defined]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _has_validators(schema: type[Component]) -> bool:
     decorators = schema.__pydantic_decorators__
     return bool(decorators.field_validators or decorators.model_validators or decorators.validators)

@@ -12,15 +12,14 @@ Layers come in order, and later ones win:
 After that `${dotted.path}` stands for the scalar at that path, counted from the root. Only as a whole value,
 only to a scalar, acyclic, and counted: anything more is how 414 bytes become 319 MB.
 
-Merging is ours. `OmegaConf.merge` keeps the fields of the old `type`, refuses a list where a mapping was, lets
-a `???` lose to what it should replace, knows no positions, and takes 0.1 ms a value after 125 ms of importing.
-References are resolved by OmegaConf, after our own checks, on a tree of just the values they touch; a document
-without references never imports it.
+Merging is ours. `OmegaConf.merge` keeps the fields of the old `type`, refuses a list where a mapping was, lets a
+`???` lose to what it should replace, knows no positions, and takes 0.1 ms a value and 125 ms to import.
+References are resolved by OmegaConf, after our own checks, on a tree of just the values they touch; so a
+document without references never imports it.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from registry.errors import InvalidConfig, Problem, Unreadable, clip
 from registry.limits import LIMITS
+from registry.names import nearest
 from registry.reader import NAME, Document, Path, dotted, parse_value, unprintable
 
 CODES: dict[str, str] = {
@@ -337,22 +337,27 @@ def _target(data: Any, text: str) -> Path:
 
 
 def _unknown(composed: Composed, unknown: Sequence[tuple[Path, str]]) -> Iterator[Problem]:
-    """Problems of references that lead nowhere, with the paths that look most like them."""
+    """Problems of references that lead nowhere, with what they may have meant."""
     names = [dotted(path) for path, _ in _scalars(composed.data)] if unknown else []
     for count, (path, text) in enumerate(unknown):
-        # Comparing with every name is slow: only for as many problems as are shown, and not without bound.
-        near = _nearest(text, names[:1000]) if count < LIMITS.problems_shown else []
-        hint = (
-            f"did you mean {' or '.join(near)}?" if near else "count the path from the root of the document"
-        )
+        # Looking for likenesses is slow: only for as many problems as are shown.
+        near = _nearest(composed.data, text, names) if count < LIMITS.problems_shown else []
+        hint = f"did you mean {' or '.join(near)}?" if near else "count the path from the root of the document"
         message = f"Expected a reference to a value that exists, got {clip('${' + text + '}')}"
         yield _problem(composed, "reference-unknown", path, message, hint)
 
 
-def _nearest(text: str, names: Sequence[str]) -> list[str]:
-    """Names that end as `text` does, else that look like it."""
-    same = [name for name in names if name.endswith("." + text)]
-    return same[:3] or difflib.get_close_matches(text[: LIMITS.key_chars * 2], names, n=3)
+def _nearest(data: Any, text: str, names: Sequence[str]) -> list[str]:
+    """Paths of scalars that end as `text` does, else `text` with its first unknown name put right."""
+    tail = [name for name in names if name.endswith("." + text)]
+    if tail:
+        return tail[:3]
+    segments = text.split(".")
+    while isinstance(data, dict) and segments[0] in data and len(segments) > 1:
+        data = data[segments.pop(0)]
+    known = list(data)[:200] if isinstance(data, dict) else []
+    head, rest = text[: -len(".".join(segments))], segments[1:]
+    return [head + ".".join([name, *rest]) for name in nearest(segments[0], known)]
 
 
 def _endless(composed: Composed, references: Mapping[Path, Path]) -> Iterator[Problem]:

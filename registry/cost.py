@@ -4,8 +4,8 @@ Counts are the data; a convention is a view of them:
 
 * `all`: every real scalar operation, by the counting rules in `tape`;
 * `matmul`: matrix products and direct convolutions only, what torch's FlopCounterMode counts;
-* `nvsubquadratic`: the reference library's own `flop_count` formulas, so that published tables can be compared: one image,
-  forward only, FFTs charged as complex.
+* `nvsubquadratic`: the reference library's own `flop_count` formulas, so that published tables can be compared: one
+  image, forward only, FFTs charged as complex.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ class Cost:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes at float32 of parameters and of buffers."""
-        buffers = sum(
-            Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values()
-        )
+        buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
         width = DTYPE_BYTES["float32"]
         return {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
 

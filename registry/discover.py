@@ -19,7 +19,7 @@ _broken: dict[str, Problem] = {}
 
 
 def components() -> None:
-    """Import every `components/*/schema.py` once. A broken folder is one problem (see `broken`) and spoils nothing else."""
+    """Import every `components/*/schema.py` once. A broken folder is one problem (see `broken`), all others work."""
     if "components" in _done:
         return
     with _lock:
@@ -50,7 +50,9 @@ def entry_points() -> None:
             try:
                 point.load()
             except Exception as error:
-                warnings.warn(f"Component plug-in {point.name!r} ({point.value}) is broken: {_say(error)}", stacklevel=2)
+                warnings.warn(
+                    f"Component plug-in {point.name!r} ({point.value}) is broken: {_say(error)}", stacklevel=2
+                )
         _done.add("entry_points")
 
 

@@ -219,7 +219,9 @@ def _input(checker: Checker, raw: Any, path: Path) -> InputSpec | None:
     for key, value in raw.items():
         if key not in ("shape", "condition"):
             hint = did_you_mean(key, ("shape", "condition"))
-            checker.report((*path, key), "unknown-field", f"Expected a key of input, got {clip(key)!r}", hint, at_key=True)
+            checker.report(
+                (*path, key), "unknown-field", f"Expected a key of input, got {clip(key)!r}", hint, at_key=True
+            )
         elif value is None and key == "condition":
             shapes[key] = None
         elif not (isinstance(value, list) and value and all(_is_extent(extent) for extent in value)):

@@ -116,7 +116,7 @@ def read_bytes(raw: bytes, name: str) -> Document:
     """
     text = _decode(raw, name)
     fold = _fold(text, name)
-    if fold.root is _NOTHING:
+    if fold.root is _NOTHING or fold.root is None:
         message = "Expected a mapping of names to values, got an empty document"
         _refuse("empty", message, "start with, for example, 'network:'", name, Mark(1, 1))
     if type(fold.root) is not dict:
@@ -232,13 +232,6 @@ _SURPRISING_NUMBER = re.compile(
       | (?P<infinite> [-+]?\.(?:inf|nan))""",
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
-_NUMBER_HINTS = {
-    "octal": "write it without the leading zero, or quote it if it is text",
-    "base": "write it in decimal, or quote it if it is text",
-    "underscores": "write it without underscores, or quote it if it is text",
-    "sexagesimal": "quote it",
-    "date": "quote it",
-}
 
 
 class _ScalarError(Exception):
@@ -277,9 +270,24 @@ def _number(value: str) -> int | float | str:
     if surprise and surprise.lastgroup == "infinite":
         raise _ScalarError("float-range", f"Expected a finite number, got {value}", "quote it if it is text")
     if surprise:
-        hint = _NUMBER_HINTS[str(surprise.lastgroup)]
+        hint = _fix(value, str(surprise.lastgroup))
         raise _ScalarError("yaml-surprise", f"Expected a decimal number or text, got {clip(value)}", hint)
     return _float(value) if _FLOAT.fullmatch(value) else value
+
+
+def _fix(value: str, kind: str) -> str:
+    """What to write instead of a surprising number."""
+    if kind in ("sexagesimal", "date") or len(value) > LIMITS.int_digits:
+        return "quote it"
+    if kind == "base":
+        return "write it in decimal; quote it if it is text"
+    plain = value.replace("_", "")
+    if kind == "octal":
+        sign, digits = "-" if plain[0] == "-" else "", plain.lstrip("+-0") or "0"
+        plain = sign + digits
+        if not set(digits) & {"8", "9"}:
+            plain += f", or {sign}{int(digits, 8)} if it is octal"
+    return f"write {plain}; quote it if it is text"
 
 
 def _float(value: str) -> float:
@@ -319,7 +327,7 @@ class _Fold:
         self._one_line = one_line
         self._open: Any = None  # the innermost open mapping or list
         self._path: Path = ()  # and its path
-        self._key: str | None = None  # the key read last, until its value comes
+        self._slot: Path | None = None  # path of the key read last, until its value comes
         self._outer: list[tuple[Any, Path]] = []
         self._nodes = 0
 
@@ -329,7 +337,7 @@ class _Fold:
         if kind is events.ScalarEvent:
             if event.tag is not None or event.anchor is not None:
                 self._refuse_property(event)
-            if self._key is None and type(self._open) is dict:
+            if self._slot is None and type(self._open) is dict:
                 self._take_key(event)
             else:
                 self._place(event, self._scalar(event))
@@ -343,9 +351,8 @@ class _Fold:
             self._start(event)
         elif kind is events.AliasEvent:
             message = f"Expected a value, got the alias *{clip(event.anchor)}"
-            self._refuse(
-                event, "yaml-alias", message, "write the value out, or refer to it with ${dotted.path}"
-            )
+            hint = "write the value out, or refer to it with ${dotted.path}"
+            self._refuse(event, "yaml-alias", message, hint)
 
     def _start(self, event: Any) -> None:
         if event.version or event.tags:
@@ -358,16 +365,15 @@ class _Fold:
         """Open a mapping or a list."""
         if event.tag is not None or event.anchor is not None:
             self._refuse_property(event)
-        if self._key is None and type(self._open) is dict:
+        if self._slot is None and type(self._open) is dict:
             self._refuse(event, "bad-key", f"Expected a name as key, got {_kind(node)}")
         if len(self._outer) >= LIMITS.depth:
             message = f"Expected at most {LIMITS.depth} levels of nesting, got more"
             self._refuse(event, "too-deep", message)
         if self._one_line and not event.flow_style:
             message = f"Expected one value, got {_kind(node)} in block style"
-            self._refuse(
-                event, "yaml-block", message, "quote a text; write {a: b} for a mapping, [a, b] for a list"
-            )
+            hint = "quote a text; write {a: b} for a mapping, [a, b] for a list"
+            self._refuse(event, "yaml-block", message, hint)
         path = self._place(event, node)
         self._outer.append((self._open, self._path))
         self._open, self._path = node, path
@@ -379,12 +385,11 @@ class _Fold:
             self._refuse(event, "too-many-nodes", f"Expected at most {LIMITS.nodes:,} values, got more")
         at = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
         path: Path = ()
-        if type(self._open) is dict:
-            path = self._here()
-            self._open[self._key] = node
-            self._key = None
-        elif type(self._open) is list:
-            path = self._here()
+        if self._slot is not None:
+            path, self._slot = self._slot, None
+            self._open[path[-1]] = node
+        elif self._open is not None:
+            path = (*self._path, len(self._open))
             self.keys[path] = at
             self._open.append(node)
         else:
@@ -396,7 +401,7 @@ class _Fold:
         """The path of the value that comes next."""
         if type(self._open) is list:
             return (*self._path, len(self._open))
-        return self._path if self._key is None else (*self._path, self._key)
+        return self._path if self._slot is None else self._slot
 
     def _take_key(self, event: Any) -> None:
         key = event.value
@@ -411,12 +416,11 @@ class _Fold:
         at = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
         path = (*self._path, key)
         if key in self._open:
-            message = (
-                f"Expected each key once, got '{key}' again; the first is on line {self.keys[path].line}"
-            )
+            first = self.keys[path].line
+            message = f"Expected each key once, got '{key}' again; the first is on line {first}"
             self._refuse(event, "duplicate-key", message, "delete one of the two")
         self.keys[path] = at
-        self._key = key
+        self._slot = path
 
     def _scalar(self, event: Any) -> Any:
         value: str = event.value
@@ -460,15 +464,17 @@ def _refuse_syntax(error: yaml.YAMLError, text: str, name: str) -> NoReturn:
     """What the parser says, with a hint for the usual slips."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or "characters that are not YAML"
-    context = getattr(error, "context", None)
     at = Mark(mark.line + 1, mark.column + 1) if mark else Mark(1, 1)
     lines = text.splitlines()
     line = lines[at.line - 1] if at.line <= len(lines) else ""
+    opened = getattr(error, "context_mark", None)
     hint = ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         hint = "indent with spaces, not tabs"
     elif "mapping values are not allowed" in problem:
         hint = "indent keys of one mapping alike; quote a text that contains ': '"
-    elif getattr(error, "context_mark", None) and "flow" in (context or ""):
-        hint = f"the bracket opened on line {error.context_mark.line + 1} is not closed"  # type: ignore[attr-defined]
+    elif "cannot start any token" in problem:
+        hint = "quote a text that starts with a special character"
+    elif opened and ("',' or" in problem or "end of stream" in problem):
+        hint = f"what is opened on line {opened.line + 1} is not closed"
     _refuse("yaml-syntax", f"Expected YAML, got: {clip(problem)}", hint, name, at)

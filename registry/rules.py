@@ -4,8 +4,8 @@ A rule speaks of *names*: fields of its component, resolved children, and facts 
 (`hidden_dim`, `data_dim`, ...). It is written once, beside the fields, as a Python expression in our own source (never
 in a config), and that one text drives the check, the message, the hint, `arch show` and the documentation.
 
-A name that is unknown (a field that failed its own check, a fact nobody gave) makes the rule silent: one fault gives one
-problem, not a cascade.
+A name that is unknown (a field that failed its own check, a fact nobody gave) makes the rule silent: one fault gives
+one problem, not a cascade.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Expr:
         bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         free = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
         self.names = tuple(dict.fromkeys(n for n in free if n not in bound and n not in HELPERS))
-        self._call = eval(f"lambda {', '.join(self.names)}: ({text})", HELPERS)  # noqa: S307 (our own source)
+        self._call = eval(f"lambda {', '.join(self.names)}: ({text})", HELPERS)
 
     def __call__(self, names: Mapping[str, Any]) -> Any:
         """Value of the expression; raises `Unknown` when a name has none."""
@@ -145,9 +145,7 @@ class Divides(Rule):
         if not broken:
             return
         written = names.get("__written__", ())
-        blame = self.at or (
-            next(iter(broken)) if len(broken) == 1 and next(iter(broken)) in written else self.divisor
-        )
+        blame = self.at or (next(iter(broken)) if len(broken) == 1 and next(iter(broken)) in written else self.divisor)
         if self.divisor not in written and any(name in written for name in broken) and not self.at:
             blame = next(name for name in broken if name in written)
         got = " and ".join(f"{name}={value}" for name, value in broken.items())

@@ -1,8 +1,8 @@
 """`Component`: the pydantic base of every config, and the three kinds of field it may have.
 
 * a plain field: a strict, bounded pydantic field;
-* `follows("expression")`: a value that follows from the parent (`hidden_dim`, `num_channels`, `L_cache`, ...). It may be
-  omitted; if written, it must agree;
+* `follows("expression")`: a value that follows from the parent (`hidden_dim`, `num_channels`, `L_cache`, ...). It may
+  be omitted; if written, it must agree;
 * `slot("kind", ...)`: a child component of one of the named kinds. A slot says which facts it gives its child.
 
 Facts flow down the tree: a slot inherits every fact that reached its owner, except those it gives anew.

@@ -1,7 +1,7 @@
 """Where documents come from: preset names, paths, mappings; and the chain of presets a document extends.
 
-Presets live in the `presets` package and in packages named by entry points of group `arch.presets`. Both are found by name
-at run time: nothing here imports them.
+Presets live in the `presets` package and in packages named by entry points of group `arch.presets`. Both are found by
+name at run time: nothing here imports them.
 """
 
 from __future__ import annotations
@@ -56,8 +56,10 @@ def documents(source: Source) -> list[Document]:
         child = chain[0]
         parent = _parent(child)
         if _identity(parent) in seen or len(chain) >= LIMITS.extends_chain:
-            what = "a preset that does not extend itself" if _identity(parent) in seen else (
-                f"at most {LIMITS.extends_chain} presets in a chain"
+            what = (
+                "a preset that does not extend itself"
+                if _identity(parent) in seen
+                else (f"at most {LIMITS.extends_chain} presets in a chain")
             )
             raise Unreadable([_at_extends(child, "extends-cycle", f"Expected {what}, got {_name(child)}")])
         seen.add(_identity(parent))

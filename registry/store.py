@@ -1,8 +1,8 @@
 """The registry: a namespaced table from names to component schemas, filled by decorators.
 
 Entries are found, not listed: the first look-up walks `components/*/schema.py` (see `discover`). Third-party
-components come from entry points of group `arch.components`; they are imported only when a name is asked for that we do not
-have ourselves, or when everything is listed.
+components come from entry points of group `arch.components`; they are imported only when a name is asked for that we do
+not have ourselves, or when everything is listed.
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ _entries: dict[str, Entry] = {}
 _aliases: dict[str, str] = {}
 
 
-def register(
-    name: str, *, kind: str, module: str, aliases: Sequence[str] = ()
-) -> Callable[[type[_C]], type[_C]]:
+def register(name: str, *, kind: str, module: str, aliases: Sequence[str] = ()) -> Callable[[type[_C]], type[_C]]:
     """Class decorator: register a `Component` schema under `name`.
 
     Args:

@@ -1,10 +1,10 @@
 """The tape: what a component's torch-free forward records its operations on.
 
-A component's `forward(self, tape, *shapes)` reads like the torch forward: it computes output shapes from input shapes and
-calls one primitive per operation. Counts are exact integers by kind; a convention turns them into one figure when printed
-(see `cost`). Counting rules: one FLOP is one real scalar add, subtract, multiply, divide, comparison or transcendental;
-views, copies, padding and random masks are free. Kernel generation happens once per batch, because its shapes carry no
-batch axis.
+A component's `forward(self, tape, *shapes)` reads like the torch forward: it computes output shapes from input shapes
+and calls one primitive per operation. Counts are exact integers by kind; a convention turns them into one figure when
+printed (see `cost`). Counting rules: one FLOP is one real scalar add, subtract, multiply, divide, comparison or
+transcendental; views, copies, padding and random masks are free. Kernel generation happens once per batch, because its
+shapes carry no batch axis.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Tape:
         self.add("matmul", 2 * batch * rows * inner * columns)
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
-        """x (*, in) @ W (in, out) [+ b]: returns (*, out)."""
+        """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
         rows = x.size // x[-1] if x[-1] else 0
         self.matmul(rows, x[-1], out_features)
         if bias:

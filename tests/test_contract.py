@@ -1,7 +1,7 @@
 """One contract for every registered component, fed by its `cases.py`.
 
-Every name must have cases; every valid case must load, build, run and cost what it really costs; every invalid case must
-give exactly the one problem it was made for.
+Every name must have cases; every valid case must load, build, run and cost what it really costs; every invalid case
+must give exactly the one problem it was made for.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ glu                       per gate: transcendental 1, elementwise 4
 softmax, log_softmax      softmax 4n - r: y (g - sum(g y)), g - exp(y) sum(g)
 layer_norm, group_norm    elementwise 8n + 2r (7n + 2r without weight), reduction 2n - 2r; weight: elementwise n,
                           reduction n - D; bias: reduction n - D
-rms_norm                  elementwise 6n + r (5n + r without weight), reduction n - r; weight as above
+rms_norm                  elementwise 7n + 4r (6n + 4r without weight), reduction n - r; weight as above: what autograd
+                          makes of the unfused norm, which is what runs on cpu and meta
 convolution               conv of the forward pass once for the input, once for the weight; bias: reduction g - C_out
 attention                 four products: dV, dP (2BHTS d_v each), dQ, dK (2BHTS d_qk each); softmax 4n - r; scale BHTS;
                           `recompute_attention=True` adds what flash kernels do again: 2BHTS d_qk, BHTS, softmax 2n
@@ -140,59 +141,64 @@ def _is_complex(value: object) -> bool:
     return value.is_complex() if isinstance(value, Tensor) else isinstance(value, complex)
 
 
-# ---------------------------------------------------------------------------------------------------- free operations
+def _names(text: str) -> list[str]:
+    """The words of a table of names."""
+    return text.split()
 
-VIEWS = """
+
+# -------------------------------------------------------------------------------------------- free operations
+
+VIEWS = _names("""
     _conj _neg_view _reshape_alias _unsafe_view alias as_strided chunk detach diagonal expand expand_as flatten imag
     lift lift_fresh movedim narrow permute real reshape resolve_conj resolve_neg select slice split split_with_sizes
     squeeze swapaxes t transpose unbind unflatten unfold unsafe_split unsafe_chunk unsafe_split_with_sizes unsqueeze
     view view_as view_as_complex view_as_real
-""".split()
+""")
 
-COPIES = """
+COPIES = _names("""
     _conj_physical _pin_memory _to_copy cat clone complex conj_physical constant_pad_nd contiguous copy
     diag_embed flip gather im2col index index_copy index_fill index_select masked_fill masked_scatter masked_select
     pixel_shuffle pixel_unshuffle reflection_pad1d reflection_pad2d reflection_pad3d repeat repeat_interleave
     replication_pad1d replication_pad2d replication_pad3d roll scatter select_scatter slice_scatter diagonal_scatter
     stack take tril triu where embedding select_backward slice_backward diagonal_backward positive
-""".split()
+""")
 
-FILLS = """
+FILLS = _names("""
     _efficientzerotensor arange empty empty_like empty_permuted empty_strided eye fill full full_like linspace
     new_empty new_empty_strided new_full new_ones new_zeros ones ones_like scalar_tensor tril_indices triu_indices
     zero zeros zeros_like
-""".split()
+""")
 
-RANDOM = """
+RANDOM = _names("""
     bernoulli exponential normal rand rand_like randint randint_like randn randn_like randperm random uniform
-""".split()
+""")
 
-LOGIC = """
+LOGIC = _names("""
     __and__ __or__ __xor__ all any bitwise_and bitwise_not bitwise_or bitwise_xor isfinite isinf isnan logical_and
     logical_not logical_or logical_xor nonzero
-""".split()
+""")
 
-QUERIES = """
-    _assert_async _assert_scalar _assert_tensor_metadata _local_scalar_dense is_same_size item prim.device resize set
+QUERIES = _names("""
+    _linalg_check_errors _assert_async _assert_scalar _assert_tensor_metadata _local_scalar_dense is_same_size item prim.device resize set
     sym_numel sym_size sym_storage_offset sym_stride
-""".split()
+""")
 
 #: Operations without arithmetic on numbers: they cost bytes, not FLOPs.
 FREE = frozenset([*VIEWS, *COPIES, *FILLS, *RANDOM, *LOGIC, *QUERIES])
 
 
-# ------------------------------------------------------------------------------------------------ pointwise operations
+# --------------------------------------------------------------------------------------- pointwise operations
 
-ELEMENTWISE = """
+ELEMENTWISE = _names("""
     abs ceil clamp clamp_max clamp_min copysign eq floor floor_divide fmax fmin fmod frac ge gt heaviside le lt
     maximum minimum ne neg remainder round sgn sign trunc
-""".split()
+""")
 
-TRANSCENDENTAL = """
+TRANSCENDENTAL = _names("""
     acos acosh angle asin asinh atan atan2 atanh celu cos cosh digamma elu erf erfc erfinv exp exp2 expm1 gelu
     hardsigmoid hardswish hardtanh hypot leaky_relu lgamma log log10 log1p log2 log_sigmoid_forward mish reciprocal
     relu relu6 rsqrt selu sigmoid silu sin sinc sinh softplus sqrt tan tanh xlogy
-""".split()
+""")
 
 #: (complex, transcendental) operations per complex element; sqrt by |z|, (|z| +- a) / 2 and two roots.
 COMPLEX_POINTWISE = {
@@ -297,7 +303,7 @@ def _glu_backward(call: Call) -> Counts:
     return {"elementwise": 4 * gates, "transcendental": gates}
 
 
-# ----------------------------------------------------------------------------------------------- products of matrices
+# --------------------------------------------------------------------------------------- products of matrices
 
 #: Operation -> its left factor, whose last axis is contracted.
 LEFT_FACTOR = {
@@ -329,7 +335,8 @@ def _inverse(call: Call) -> Counts:
 def _convolution_flops(call: Call, output: Tensor) -> int:
     # Each position of the larger side of the sum meets one filter: outputs normally, inputs when transposed.
     positions = call["input"] if call["transposed"] else output
-    return 2 * positions.numel() * math.prod(call["weight"].shape[1:])
+    flops: int = 2 * positions.numel() * math.prod(call["weight"].shape[1:])
+    return flops
 
 
 def _convolution(call: Call) -> Counts:
@@ -345,7 +352,7 @@ def _convolution_backward(call: Call) -> Counts:
     return {"conv": one * (wants_input + wants_weight), "reduction": bias}
 
 
-# ---------------------------------------------------------------------------------------------------------- transforms
+# ------------------------------------------------------------------------------------------------- transforms
 
 
 def transform_flops(length: int, field: str) -> int:
@@ -382,7 +389,7 @@ TRANSFORMS: dict[str, Callable[[Call], Transforms]] = {
 }
 
 
-# ---------------------------------------------------------------------------------------------- reductions and softmax
+# ------------------------------------------------------------------------------------- reductions and softmax
 
 
 def _reduced(call: Call) -> Counts:
@@ -440,14 +447,14 @@ def _logsumexp(call: Call) -> Counts:
     return {"softmax": 4 * call["self"].numel()}
 
 
-# ------------------------------------------------------------------------------------------------------- normalisation
+# ---------------------------------------------------------------------------------------------- normalisation
 
 
 def _groups(call: Call) -> int:
     """Number of groups normalised together: r."""
     if "group" in call.args:
         return int(call["N"] * call["group"])
-    return int(call["input"].numel()) // math.prod(call["normalized_shape"])
+    return int(call["input"].numel() // math.prod(call["normalized_shape"]))
 
 
 def _centred_norm(call: Call) -> Counts:
@@ -475,18 +482,18 @@ def _rms_norm(call: Call) -> Counts:
 
 
 def _rms_norm_backward(call: Call) -> Counts:
-    """h = x rstd, dx = rstd (g w - h mean(g w h)), dw = sum(g h)."""
+    """What autograd makes of x * rsqrt(mean(x^2) + eps) * w, so that a fused kernel counts like the unfused norm."""
     wants_input, wants_weight = call["output_mask"]
     n, r = call["input"].numel(), _groups(call)
-    counts: Counter[str] = Counter(elementwise=n * (wants_input or wants_weight))
+    counts: Counter[str] = Counter()
     if wants_input:
-        counts.update(elementwise=(4 + (call["weight"] is not None)) * n + r, reduction=n - r)
+        counts.update(elementwise=(6 + (call["weight"] is not None)) * n + 4 * r, reduction=n - r)
     if wants_weight:
         counts.update(elementwise=n, reduction=n - call["weight"].numel())
     return counts
 
 
-# ----------------------------------------------------------------------------------------------------------- attention
+# -------------------------------------------------------------------------------------------------- attention
 
 
 def _attention(call: Call) -> Counts:
@@ -503,9 +510,7 @@ def _attention(call: Call) -> Counts:
     }
 
 
-def _attention_gradient(
-    call: Call, needs: tuple[bool, bool, bool, bool] = (True, True, True, False)
-) -> Counts:
+def _attention_gradient(call: Call, needs: tuple[bool, bool, bool, bool] = (True, True, True, False)) -> Counts:
     """The gradients of query, key, value and mask that `needs` asks for."""
     query, value, mask = call["query"], call["value"], call.args.get("attn_mask")
     rows = math.prod(query.shape[:-1])
@@ -534,15 +539,11 @@ class _Attention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, options: Any
-    ) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, options: Any) -> Tensor:
         ctx.save_for_backward(query, key, value, mask)
         ctx.options = options
         with torch._C._AutoDispatchBelowAutograd():  # the tracer sees the undivided operation
-            out: Tensor = torch.ops.aten.scaled_dot_product_attention.default(
-                query, key, value, mask, **options
-            )
+            out: Tensor = torch.ops.aten.scaled_dot_product_attention.default(query, key, value, mask, **options)
         return out
 
     @staticmethod
@@ -551,9 +552,9 @@ class _Attention(torch.autograd.Function):
         names = ("query", "key", "value", "attn_mask")
         call = Call("attention", dict(zip(names, ctx.saved_tensors, strict=True)) | ctx.options, grad)
         needs = ctx.needs_input_grad[:4]
-        for tracer in dict.fromkeys(_ACTIVE):
+        for tracer in _ACTIVE:
             counts = Counter(_attention_gradient(call, needs))
-            if tracer.recompute_attention and any((needs[0], needs[1], needs[2], needs[3])):
+            if tracer.recompute_attention and any(needs):
                 counts.update(_attention_recomputation(call))
             tracer.record("aten.scaled_dot_product_attention_backward", counts)
         with _disable_current_modes(), torch.enable_grad():
@@ -561,10 +562,12 @@ class _Attention(torch.autograd.Function):
                 None if x is None else x.detach().requires_grad_(need)
                 for x, need in zip(ctx.saved_tensors, needs, strict=True)
             ]
+            if leaves[3] is not None and leaves[3].dtype == torch.bool:  # the composite kernel only adds masks
+                leaves[3] = torch.zeros_like(leaves[3], dtype=grad.dtype).masked_fill(~leaves[3], -math.inf)
             out, _ = torch.ops.aten._scaled_dot_product_attention_math(*leaves, **ctx.options)
             wanted = [x for x in leaves if x is not None and x.requires_grad]
             grads = iter(torch.autograd.grad(out, wanted, grad))
-        return tuple(next(grads) if need else None for need in needs) + (None,)
+        return (*(next(grads) if need else None for need in needs), None)
 
 
 def _attention_kernel(
@@ -582,7 +585,7 @@ def _attention_kernel(
     return _Attention.apply(query, key, value, attn_mask, options)  # type: ignore[no-untyped-call]
 
 
-# --------------------------------------------------------------------------------------------------------- all the rules
+# ---------------------------------------------------------------------------------------------- all the rules
 
 _ATTENTION_KERNELS = ("flash", "efficient", "cudnn", "fused")
 
@@ -643,7 +646,7 @@ ATTENTION_BACKWARD = frozenset(
 )
 
 
-# ---------------------------------------------------------------------------------------------------------- the tracer
+# ------------------------------------------------------------------------------------------------- the tracer
 
 _ACTIVE: list[FlopTracer] = []
 _OVERRIDES = contextlib.ExitStack()
@@ -748,14 +751,14 @@ class FlopTracer:
         if not _ACTIVE:
             _install_attention()
         _ACTIVE.append(self)
-        self._mode.__enter__()
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stops counting."""
-        self._mode.__exit__(kind, error, traceback)
+        self._mode.__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         _ACTIVE.remove(self)
         if not _ACTIVE:
             _OVERRIDES.close()
@@ -780,9 +783,7 @@ class _CountingMode(TorchDispatchMode):
                 raise Call(name, _bind(func, args, kwargs), torch.empty(0)).unknown()
             return out
         out = func(*args, **kwargs)
-        self.tracer.record(
-            str(func.overloadpacket), self.tracer.count(Call(name, _bind(func, args, kwargs), out))
-        )
+        self.tracer.record(str(func.overloadpacket), self.tracer.count(Call(name, _bind(func, args, kwargs), out)))
         return out
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +22,9 @@ from components.functional.fft_conv import (
     fft_conv,
     kernel_spectrum,
 )
+from components.functional.value_cache import ValueCache, can_cache
+
+Spectrum = tuple[Tensor, tuple[int, ...]]
 
 CHUNK_SIZE = 128
 
@@ -80,7 +82,7 @@ class CKConvND(nn.Module):
         self.mask = mask
         bound = 1.0 / math.sqrt(hidden_dim)
         self.shortcut = nn.Parameter(torch.empty(hidden_dim).uniform_(-bound, bound))
-        self._cached: tuple[tuple[object, ...], Tensor, tuple[Tensor, tuple[int, ...]]] | None = None
+        self._cache: ValueCache[Spectrum] = ValueCache()
 
     def forward(self, x: Tensor, is_bhl_input: bool = False, conditioning: Tensor | None = None) -> Tensor:
         """Convolve the signal.
@@ -107,33 +109,72 @@ class CKConvND(nn.Module):
             taps = self._generate(x.shape[2:], conditioning)
             return fft_conv(x, taps, self.boundaries, self.shortcut, CHUNK_SIZE)
         spectrum, extents = self._spectrum(x, conditioning)
-        y = convolve_spectrum(x.to(spectrum.real.dtype), spectrum, extents, self.boundaries)
+        dtype = torch.float64 if spectrum.dtype == torch.complex128 else torch.float32
+        y = convolve_spectrum(x.to(dtype), spectrum, extents, self.boundaries)
         return add_shortcut(y, x, self.shortcut)
 
-    def _generate(self, extents: Sequence[int], conditioning: Tensor | None) -> Tensor:
-        """Return the windowed kernel [1 or B, C, *K] over `extents` samples."""
-        seq_lens = [(n + 1) // 2 if single else n for n, single in zip(extents, self.single)]
-        taps, grid = self.kernel(seq_lens, conditioning=conditioning)
-        if self.mask is not None and not isinstance(self.mask, nn.Identity):
-            taps = self.mask(grid=grid, x=taps)
-        if self.is_causal:
-            taps = taps[:, taps.shape[1] // 2 :]
-        return taps.movedim(-1, 1)
-
-    def _spectrum(self, x: Tensor, conditioning: Tensor | None) -> tuple[Tensor, tuple[int, ...]]:
-        """Return the kernel's spectrum for the signal `x` [B, C, *N] and its taps per axis, from the cache if valid."""
-        if self.training or conditioning is not None or not _may_cache(x):
+    def _spectrum(self, x: Tensor, conditioning: Tensor | None) -> Spectrum:
+        """Return the kernel's half spectrum for the signal `x` [B, C, *N], and its taps per axis."""
+        if self.training or conditioning is not None or not can_cache(x):
             return self._transform(x, conditioning)
-        key, weights = self._state(x)
-        cached = self._cached
-        if cached is not None and cached[0] == key and torch.equal(cached[1], weights):
-            return cached[2]
-        entry = self._transform(x, None)
-        self._cached = (self._state(x)[0], self._state(x)[1], entry)
-        return entry
+        modules = [*self.kernel.modules(), *([] if self.mask is None else self.mask.modules())]
+        weights = [t for m in modules for t in (*m._parameters.values(), *m._buffers.values()) if t is not None]
+        # A random layer in training mode, or a hook that waits for its call, must see every forward pass.
+        watched = any(m.training or m._forward_hooks or m._forward_pre_hooks for m in modules)
+        if watched or not weights or not can_cache(*weights):
+            return self._transform(x, None)
+        device = x.device.type
+        autocast = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device)
+        key = (tuple(x.shape[2:]), x.dtype, autocast)
+        return self._cache.get(key, weights, lambda: self._transform(x, None))
 
-    def _transform(self, x: Tensor, conditioning: Tensor | None) -> tuple[Tensor, tuple[int, ...]]:
+    def _transform(self, x: Tensor, conditioning: Tensor | None) -> Spectrum:
+        """Generate the kernel for the signal `x` [B, C, *N] and transform it."""
         taps = self._generate(x.shape[2:], conditioning)
         check_shapes(x, taps)
         spectrum = kernel_spectrum(taps.to(compute_dtype(x, taps)), x.shape[2:], self.boundaries)
         return spectrum, tuple(taps.shape[2:])
+
+    def _generate(self, extents: Sequence[int], conditioning: Tensor | None) -> Tensor:
+        """Return the windowed kernel [1 or B, C, *K] over `extents` samples."""
+        seq_lens = [(n + 1) // 2 if single else n for n, single in zip(extents, self.single, strict=True)]
+        taps: Tensor
+        taps, grid = self.kernel(seq_lens, conditioning=conditioning)
+        if self.mask is not None and not isinstance(self.mask, nn.Identity):
+            taps = self.mask(grid=grid, x=taps)
+        if self.is_causal:
+            # The kernel covers lags -(N-1) .. N-1; a causal one starts at lag 0, the centre.
+            taps = taps[:, taps.shape[1] // 2 :]
+        return taps.movedim(-1, 1)
+
+
+def _axes(
+    data_dim: int, grid_type: str | None, fft_padding: str | Sequence[str], is_causal: bool
+) -> tuple[tuple[Boundary, ...], tuple[bool, ...]]:
+    """Return, per axis, the boundary condition and whether the kernel grid is single."""
+    per_axis = not isinstance(fft_padding, str)
+    names = [_boundary(name) for name in fft_padding] if per_axis else [_boundary(fft_padding)] * data_dim
+    if len(names) != data_dim:
+        raise ValueError(f"Expected fft_padding of {data_dim} axes, got {len(names)}")
+    if is_causal and (data_dim != 1 or per_axis or "circular" in names):
+        raise ValueError(
+            f"Expected data_dim 1 and fft_padding 'zero' with is_causal, got {data_dim} and {fft_padding!r}"
+        )
+    if per_axis:
+        if grid_type is not None:
+            raise ValueError(f"Expected grid_type None with fft_padding per axis, got {grid_type!r}")
+        return tuple(names), tuple(name == "circular" for name in names)
+    allowed = ("single",) if "circular" in names else ("double", "single")
+    if grid_type not in allowed:
+        raise ValueError(f"Expected grid_type among {allowed} with fft_padding {fft_padding!r}, got {grid_type!r}")
+    return tuple("causal" if is_causal else name for name in names), (grid_type == "single",) * data_dim
+
+
+def _boundary(name: object) -> Boundary:
+    """Read 'zero' or 'circular', whatever its case and surrounding blanks."""
+    cleaned = name.strip().lower() if isinstance(name, str) else name
+    if cleaned == "zero":
+        return "zero"
+    if cleaned == "circular":
+        return "circular"
+    raise ValueError(f"Expected the fft_padding 'zero' or 'circular', got {name!r}")

@@ -26,9 +26,7 @@ from torch import Tensor
 Boundary = Literal["zero", "causal", "circular"]
 
 
-def transform_sizes(
-    extents: Sequence[int], taps: Sequence[int], boundaries: Sequence[Boundary]
-) -> tuple[int, ...]:
+def transform_sizes(extents: Sequence[int], taps: Sequence[int], boundaries: Sequence[Boundary]) -> tuple[int, ...]:
     """Choose the length of the transform of every axis (column F of the table above).
 
     Args:
@@ -47,7 +45,7 @@ def transform_sizes(
         raise ValueError(
             f"Expected extents, taps and boundaries of one length, got {len(extents)}, {len(taps)}, {len(boundaries)}"
         )
-    return tuple(_transform_size(*axis) for axis in zip(extents, taps, boundaries))
+    return tuple(_transform_size(*axis) for axis in zip(extents, taps, boundaries, strict=True))
 
 
 def _transform_size(extent: int, taps: int, boundary: Boundary) -> int:
@@ -80,21 +78,20 @@ def kernel_spectrum(kernel: Tensor, extents: Sequence[int], boundaries: Sequence
     """
     axes = tuple(range(2, kernel.ndim))
     sizes = transform_sizes(extents, kernel.shape[2:], boundaries)
-    for axis, extent, boundary in zip(axes, extents, boundaries):
+    for axis, extent, boundary in zip(axes, extents, boundaries, strict=True):
         if boundary == "causal" and kernel.shape[axis] > extent:
             # Taps beyond the signal would wrap around and let the future leak into the past.
             kernel = kernel.narrow(axis, 0, extent)
-    shifts = [(taps - 1) // 2 if b == "circular" else 0 for taps, b in zip(kernel.shape[2:], boundaries)]
+    shifts = [(taps - 1) // 2 if b == "circular" else 0 for taps, b in zip(kernel.shape[2:], boundaries, strict=True)]
     if any(shifts):
         # The centre tap of a circular kernel belongs at sample 0. Rolling it there costs no arithmetic.
         padding = [p for axis in reversed(axes) for p in (0, sizes[axis - 2] - kernel.shape[axis])]
         kernel = torch.roll(F.pad(kernel, padding), [-shift for shift in shifts], axes)
-    return torch.fft.rfftn(kernel, s=sizes, dim=axes)
+    spectrum: Tensor = torch.fft.rfftn(kernel, s=sizes, dim=axes)
+    return spectrum
 
 
-def convolve_spectrum(
-    x: Tensor, spectrum: Tensor, taps: Sequence[int], boundaries: Sequence[Boundary]
-) -> Tensor:
+def convolve_spectrum(x: Tensor, spectrum: Tensor, taps: Sequence[int], boundaries: Sequence[Boundary]) -> Tensor:
     """Convolve a signal with a kernel given by its spectrum.
 
     Args:
@@ -112,8 +109,8 @@ def convolve_spectrum(
     axes = tuple(range(2, x.ndim))
     extents = x.shape[2:]
     sizes = transform_sizes(extents, taps, boundaries)
-    y = torch.fft.irfftn(torch.fft.rfftn(x, s=sizes, dim=axes) * spectrum, s=sizes, dim=axes)
-    for axis, extent, tap, boundary in zip(axes, extents, taps, boundaries):
+    y: Tensor = torch.fft.irfftn(torch.fft.rfftn(x, s=sizes, dim=axes) * spectrum, s=sizes, dim=axes)
+    for axis, extent, tap, boundary in zip(axes, extents, taps, boundaries, strict=True):
         y = y.narrow(axis, tap // 2 if boundary == "zero" else 0, extent)
     return y
 

@@ -57,7 +57,7 @@ def coordinate_grid(seq_lens: Sequence[int], extents: Sequence[int], like: Tenso
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
     axes = [
         torch.arange(1 - n, n, device=like.device, dtype=dtype) * (1.0 / (extent - 1))
-        for n, extent in zip(seq_lens, extents)
+        for n, extent in zip(seq_lens, extents, strict=True)
     ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).unsqueeze(0)
 

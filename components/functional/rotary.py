@@ -35,9 +35,7 @@ def axial_angles(extents: Sequence[int], dim: int, base: float = 10000.0) -> Ten
     if num_axes == 0 or min(extents) < 1:
         raise ValueError(f"Expected at least one axis of positive length, got {tuple(extents)}")
     if dim % (2 * num_axes):
-        raise ValueError(
-            f"Expected a head width divisible by {2 * num_axes} for {num_axes} rotary axes, got {dim}"
-        )
+        raise ValueError(f"Expected a head width divisible by {2 * num_axes} for {num_axes} rotary axes, got {dim}")
     width = dim // num_axes
     frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float32) / width)
     frequencies = frequencies.repeat_interleave(2)
@@ -78,9 +76,7 @@ def rope_tables(
     parts = [axial_angles(extents, dim, base), torch.zeros(identity_rows, dim)]
     if register_extents is not None:
         if len(register_extents) != len(extents):
-            raise ValueError(
-                f"Expected a register grid of {len(extents)} axes, got {len(register_extents)}"
-            )
+            raise ValueError(f"Expected a register grid of {len(extents)} axes, got {len(register_extents)}")
         parts.append(axial_angles(register_extents, dim, register_base))
     angles = torch.cat(parts)
     return angles.cos(), angles.sin()
@@ -111,6 +107,6 @@ def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor, num_axes: int = 1) -> Tens
         raise ValueError(
             f"Expected a head width divisible by {2 * num_axes} for {num_axes} rotary axes, got {x.shape[-1]}"
         )
-    first, second = x.unflatten(-1, (num_axes, 2, -1)).unbind(-2)
+    first, second = x.reshape(*x.shape[:-1], num_axes, 2, -1).unbind(-2)
     turned = torch.stack((-second, first), dim=-2).flatten(-3)
     return (x * cos + turned * sin).to(x.dtype)

@@ -295,6 +295,12 @@ class StateSpaceKernel(DiscreteKernel):
 
     discretisations: tuple[str, ...] = ()
     low_rank = False
+    inv_dt: Tensor
+    C: Tensor
+    B: Tensor
+    A_real: Tensor
+    A_imag: Tensor
+    P: Tensor
 
     def __init__(
         self,
@@ -334,6 +340,8 @@ class StateSpaceKernel(DiscreteKernel):
                 raise ValueError(f"Expected no option beside param_config, got {', '.join(options)}")
             self.options = self._adopt(dict(param_config))
             self.options.check(d_model, self.discretisations)
+        if self.low_rank and self.options.bandlimit is not None:
+            raise ValueError("Expected no bandlimit: the states of a low-rank system have no frequency of their own")
         self.d_state = self.options.d_state
         self.disc = self.options.disc or self.discretisations[0]
 
@@ -366,9 +374,8 @@ class StateSpaceKernel(DiscreteKernel):
             return
         dt = self._initial_steps()
         sets = self._initial_sets()
-        values = {"inv_dt": torch.asinh(stored(dt, options.dt_transform)) if options.dt_fast else None}
-        if not options.dt_fast:
-            values["inv_dt"] = stored(dt, options.dt_transform)
+        inverse = stored(dt, options.dt_transform)
+        values = {"inv_dt": torch.asinh(inverse) if options.dt_fast else inverse}
         if options.deterministic:
             C = tile(sets.first_row, self.d_model).expand(self.channels, -1, -1)
         else:
@@ -433,6 +440,8 @@ class StateSpaceKernel(DiscreteKernel):
 
     def steps(self, rate: float = 1.0) -> Tensor:
         """Return the steps dt times `rate`, float64, [H, 1] or [H, n]."""
+        if rate <= 0:
+            raise ValueError(f"Expected rate > 0, got {rate}")
         inverse = self.inv_dt.double()
         if self.options.dt_fast:
             inverse = torch.sinh(inverse)

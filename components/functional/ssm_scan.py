@@ -273,9 +273,9 @@ def read(system: System, state: Tensor) -> Tensor:
     return (system.C * state.unsqueeze(-3)).real.sum(-1)
 
 
-def reciprocal(z: Tensor) -> Tensor:
-    """Invert complex numbers of moderate size."""
-    norm = z.real.square() + z.imag.square()
+def reciprocal(z: Tensor, floor: float = 0.0) -> Tensor:
+    """Invert complex numbers of moderate size: conj(z) / (|z|^2 + floor)."""
+    norm = z.real.square() + z.imag.square() + floor
     return torch.complex(z.real / norm, -z.imag / norm)
 
 

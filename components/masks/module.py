@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.functional.constraints import clamp_in_place
 from components.functional.grid import full_precision
 from components.functional.parameters import exempt_from_weight_decay
 
@@ -76,8 +77,7 @@ class GaussianModulationND(nn.Module):
     def _spread(self, extent: float, num_channels: int) -> Tensor:
         """Return the initial widths of one axis, shape [C]: log-spaced, narrowest first."""
         low, high = (
-            math.log10(min(max(std * extent, self.min_std), self.max_std))
-            for std in (self.min_std, _std_at(0.1, 1.0))
+            math.log10(min(max(std * extent, self.min_std), self.max_std)) for std in (self.min_std, _std_at(0.1, 1.0))
         )
         return torch.logspace(low, high, num_channels)
 
@@ -89,8 +89,7 @@ class GaussianModulationND(nn.Module):
     def _std(self, dtype: torch.dtype) -> Tensor:
         """Return the widths [D, C] within their bounds, in `dtype`."""
         if self.parametrization == "direct":
-            # Through .data: the clamp is a constraint on the parameter, not an operation of this forward pass.
-            self.std_param.data.clamp_(self.min_std, self.max_std)
+            clamp_in_place(self.std_param, self.min_std, self.max_std)
             return self.std_param.to(dtype)
         decode = torch.exp if self.parametrization == "log" else F.softplus
         return decode(self.std_param.to(dtype)).clamp(self.min_std, self.max_std)

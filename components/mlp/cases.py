@@ -7,18 +7,33 @@ import random
 from registry.cases import Case, Invalid, width
 
 CASES = (
-    Case({"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 2.5, "bias": True}, shape=(5, 6), params=201,
-         source="nvsubquadratic 0.2.0: MLP(6, gelu, 2.5, bias)"),
+    Case(
+        {"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 2.5, "bias": True},
+        shape=(5, 6),
+        params=201,
+        source="nvsubquadratic 0.2.0: MLP(6, gelu, 2.5, bias)",
+    ),
     Case({"type": "MLP", "dim": 6, "activation": "swiglu"}, shape=(3, 4, 6)),
-    Case({"type": "mlp", "dim": 8, "activation": "silu", "dropout": {"type": "dropout", "p": 0.1},
-          "init_method_in": "small_init", "init_method_out": {"type": "wang_init", "num_layers": 6}}, shape=(2, 8)),
+    Case(
+        {
+            "type": "mlp",
+            "dim": 8,
+            "activation": "silu",
+            "dropout": {"type": "dropout", "p": 0.1},
+            "init_method_in": "small_init",
+            "init_method_out": {"type": "wang_init", "num_layers": 6},
+        },
+        shape=(2, 8),
+    ),
 )
 
 INVALID = (
     Invalid({"type": "mlp", "dim": 6, "activation": "gelo"}, "bad-value", "activation"),
     Invalid({"type": "mlp", "dim": 6}, "missing-field", "activation"),
     Invalid({"type": "mlp", "activation": "gelu"}, "missing-field", "dim"),
-    Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 0.1}, "empty-layer", "expansion_factor"),
+    Invalid(
+        {"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 0.1}, "empty-layer", "expansion_factor"
+    ),
     Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "dropout": "gelu"}, "wrong-kind", "dropout"),
     Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "expansion": 2.0}, "unknown-field", "expansion"),
 )

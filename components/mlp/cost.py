@@ -34,7 +34,7 @@ def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
 
 
 def flop_count(mlp: MLP, tape: Tape, x: Shape) -> None:
-    """nvsubquadratic 0.2.0: 2 T in out1 + (2 T hidden if gated else T hidden) + 2 T hidden dim; no biases."""
+    """Nvsubquadratic 0.2.0: 2 T in out1 + (2 T hidden if gated else T hidden) + 2 T hidden dim; no biases."""
     tokens = x.size // x[-1]
     tape.published(2 * tokens * mlp.dim * mlp.inner_dim)
     tape.published((2 if mlp.gated else 1) * tokens * mlp.hidden_dim)

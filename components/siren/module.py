@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.functional.constraints import clamp_in_place
 from components.functional.grid import axis_extents, coordinate_grid, full_precision
 from components.functional.parameters import exempt_from_weight_decay
 
@@ -162,8 +163,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
         self.omega_0_const = 2 * math.pi * self.omega_0
         if not 0 < self.omega_0_scale_min <= self.omega_0_scale_max:
             raise ValueError(
-                "Expected 0 < omega_0_scale_min <= omega_0_scale_max, "
-                f"got {omega_0_scale_min} and {omega_0_scale_max}"
+                f"Expected 0 < omega_0_scale_min <= omega_0_scale_max, got {omega_0_scale_min} and {omega_0_scale_max}"
             )
         if isinstance(omega_0_scale_init, (int, float)):
             omega_0_scale_init = [float(omega_0_scale_init)] * embedding_dim
@@ -181,8 +181,7 @@ class LearnableOmegaSIRENPositionalEmbeddingND(SIRENPositionalEmbeddingND):
                 parameter._lr_scale = 1.0 / self.omega_0_const  # type: ignore[attr-defined]
 
     def _frequencies(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
-        # Through .data: the clamp is a constraint on the parameter, not an operation of this forward pass.
-        self.omega_0_scale.data.clamp_(self.omega_0_scale_min, self.omega_0_scale_max)
+        clamp_in_place(self.omega_0_scale, self.omega_0_scale_min, self.omega_0_scale_max)
         omegas = self.omega_0_scale.to(dtype) * self.omega_0_const
         weight, bias = super()._frequencies(dtype)
         # Scaling the rows of the map costs E * D, scaling the phases would cost the number of taps * E.
@@ -219,13 +218,18 @@ class _SIRENNetwork(nn.Module):
         self.positional_embedding = positional_embedding
         widths = [embedding_dim] + [mlp_hidden_dim] * (num_layers - 1)
         self.hidden_linears = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, bias=use_bias) for fan_in, fan_out in zip(widths, widths[1:])
+            nn.Linear(fan_in, fan_out, bias=use_bias) for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
         )
         self.out_linear = nn.Linear(mlp_hidden_dim, out_dim, bias=use_bias)
         self.num_film_layers = len(self.hidden_linears)
         self._initialise()
         self.film_generator = film_generator
         self._check_film(mlp_hidden_dim)
+
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """The linear maps after the embedding, the output last."""
+        return [*(layer for layer in self.hidden_linears if isinstance(layer, nn.Linear)), self.out_linear]
 
     def _initialise(self) -> None:
         """Draw the layers after the embedding and tag what does not decay.
@@ -234,7 +238,7 @@ class _SIRENNetwork(nn.Module):
         Sitzmann et al. cancels out of weight times omega, so it has no effect. The output shrinks with the number
         of taps so that the convolution neither grows nor fades with the extent.
         """
-        for linear in self.hidden_linears:
+        for linear in self.linears[:-1]:
             _uniform(linear, math.sqrt(6.0 / linear.in_features))
         taps = math.prod(self.L_cache_per_axis)
         _uniform(self.out_linear, math.sqrt(6.0 / self.out_linear.in_features / taps))
@@ -380,9 +384,7 @@ class MultiOmegaSIRENKernelND(_SIRENNetwork):
         Raises:
             ValueError: As `SIRENKernelND`, and if the frequencies are not `embedding_dim` positive numbers.
         """
-        embedding = MultiOmegaSIRENPositionalEmbeddingND(
-            data_dim, embedding_dim, L_cache, omega_0_per_row, use_bias
-        )
+        embedding = MultiOmegaSIRENPositionalEmbeddingND(data_dim, embedding_dim, L_cache, omega_0_per_row, use_bias)
         super().__init__(
             embedding,
             out_dim,
@@ -676,7 +678,7 @@ def _block_omegas(
 @torch.no_grad()
 def _scale_off_blocks(network: _SIRENNetwork, num_blocks: int, scale: float) -> None:
     """Multiply hidden and output weights by 1 on the diagonal blocks and by `scale` elsewhere."""
-    for linear in (*network.hidden_linears, network.out_linear):
+    for linear in network.linears:
         weight = linear.weight.view(num_blocks, linear.out_features // num_blocks, num_blocks, -1)
         keep = torch.eye(num_blocks, device=weight.device).view(num_blocks, 1, num_blocks, 1)
         weight.mul_(keep + scale * (1 - keep))
