@@ -20,10 +20,21 @@ from typing_extensions import TypedDict
 from registry import store
 from registry.errors import Problem, clip
 from registry.names import did_you_mean
-from registry.rules import HELPERS, Expr, Rule, Unknown
+from registry.reader import Path, dotted
+from registry.rules import Expr, Rule, Unknown
 from registry.schema import Component, Fields, Follows, Slot, fields_of
 
-Path = tuple["str | int", ...]
+CODES: dict[str, str] = {
+    "bad-value": "A field whose value has the wrong type or is out of bounds.",
+    "mismatch": "A written value disagrees with the one it follows from; it may be left out.",
+    "missing-field": "A field without a default that nobody wrote.",
+    "missing-type": "A component without the name of what it is.",
+    "not-a-component": "Something else where a component belongs.",
+    "unknown-component": "A name nobody registered.",
+    "unknown-field": "A key the component or the preset does not have.",
+    "wrong-kind": "A component of a kind that does not fit here.",
+}
+"""Codes of problems that no rule of a component gives."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,19 @@ class Scope:
 
 @dataclass
 class Found:
-    """A problem on its way out: with the tuple path, and the fields that led to it."""
+    """A problem on its way out.
+
+    Attributes:
+        problem: As far as known; the place in the file is added later.
+        path: Of the value to fix.
+        at_key: The key is wrong, not its value.
+        sources: Fields elsewhere that led to it: (what they say, path).
+    """
 
     problem: Problem
     path: Path
     at_key: bool = False
-    sources: frozenset[Path] = frozenset()
+    sources: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -175,7 +193,8 @@ class Checker:
                 elif source is not None and name not in failed:
                     origins[name] = source
                 failed.discard(name)
-                values[name] = expected
+                if name not in values or not mark.keeps:
+                    values[name] = expected
             elif name not in values and name not in failed:
                 default = info.get_default(call_default_factory=True)
                 if default is PydanticUndefined:
@@ -199,7 +218,7 @@ class Checker:
             message = f"Expected {name} to be {_show(expected)}{because}, got {_show(got)}"
             hint = f"leave {name} out, or set {name}: {_show(expected)}"
             found = self.report((*path, name), mark.code, message, hint, severity=mark.severity)
-            found.sources = frozenset({source}) if source else frozenset()
+            found.sources = ((_show(expected) if identity else mark.value.names[0], source),) if source else ()
         if source is not None and mark.severity == "error":
             self._agreements.append(Agreement(source, (*path, name), got, expected, identity, found))
 
@@ -264,11 +283,14 @@ class Checker:
         except (TypeError, AttributeError):  # a child that is too broken for this rule
             return
         for fault in faults:
-            inherited = [n for n in fault.names if n in origins and origins[n][: len(path)] != path]
-            found = self.report(
-                (*path, *fault.at.split(".")), rule.code, fault.message, fault.hint, severity=rule.severity
-            )
-            found.sources = frozenset(origins[n] for n in inherited)
+            at = (*path, *fault.at.split("."))
+            if fault.at not in names["__written__"]:  # what follows from elsewhere is fixed where it is written
+                at = origins.get(fault.at, at)
+            if any(f.path == at and f.problem.code == rule.code for f in self._found):
+                continue
+            found = self.report(at, rule.code, fault.message, fault.hint, severity=rule.severity)
+            elsewhere = [(n, origins[n]) for n in fault.names if n in origins and origins[n][: len(path)] != path]
+            found.sources = tuple((f"{n}={_show(names[n])}", source) for n, source in elsewhere if source != at)
 
     def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
         component = schema.model_construct(**values)
@@ -338,14 +360,9 @@ def _settle_blame(found: list[Found], agreements: list[Agreement]) -> list[Found
         )
         drop = {id(a.found) for a in wrong}
         first = next(i for i, f in enumerate(found) if id(f) in drop)
-        kept = [f for f in found if id(f) not in drop and origin not in f.sources]
+        kept = [f for f in found if id(f) not in drop and all(source != origin for _, source in f.sources)]
         found = [*kept[:first], Found(problem, origin), *kept[first:]]
     return found
-
-
-def dotted(path: Path) -> str:
-    """A tuple path as people write it."""
-    return ".".join(str(part) for part in path)
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -467,6 +484,3 @@ def _annotated(info: FieldInfo) -> Any:
 def _has_validators(schema: type[Component]) -> bool:
     decorators = schema.__pydantic_decorators__
     return bool(decorators.field_validators or decorators.model_validators or decorators.validators)
-
-
-__all__ = ["HELPERS", "Checker", "Found", "Path", "Scope", "dotted", "explain"]

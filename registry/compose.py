@@ -12,8 +12,8 @@ Layers come in order, and later ones win:
 After that `${dotted.path}` stands for the scalar at that path, counted from the root. Only as a whole value,
 only to a scalar, acyclic, and counted: anything more is how 414 bytes become 319 MB.
 
-Merging is ours. `OmegaConf.merge` keeps the fields of the old `type`, refuses a list where a mapping was, lets a
-`???` lose to what it should replace, knows no positions, and takes 0.1 ms a value and 125 ms to import.
+Merging is ours. `OmegaConf.merge` keeps the fields of the old `type`, refuses a list where a mapping was,
+lets `???` lose to what it should replace, knows no positions, and takes 0.1 ms a value and 125 ms to import.
 References are resolved by OmegaConf, after our own checks, on a tree of just the values they touch; so a
 document without references never imports it.
 """
@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
 }
 
 TOP_LEVEL = frozenset({"summary", "extends", "network", "input"})
+"""Keys a preset may have."""
 OVERRIDE = "--set"
 """What problems show as the file of an override."""
 
@@ -128,7 +129,7 @@ def compose(
     """Merge documents, apply overrides, resolve references.
 
     Args:
-        documents: At least one; what a document extends comes before it. They are not changed.
+        documents: What a document extends comes before it. They are not changed.
         overrides: `a.b.0.c=value` each, the value as `reader.parse_value` reads it. A key that does not start
             with a top-level key is relative to `network`, unless the tree has a `type`: a single component.
         top_level: Keys a document may start with; those it does start with count as well.
@@ -233,9 +234,7 @@ def _read_override(text: str, data: dict[str, Any], top_level: frozenset[str]) -
         message = f"Expected an override of the form KEY=VALUE, got {clip(text)!r}"
         _refuse_override(message, "such as network.patch_size=8 or blocks.0.mixer.type=hyena")
     if max(map(len, segments)) > LIMITS.key_chars or len(written) > LIMITS.scalar_chars:
-        message = (
-            f"Expected names of at most {LIMITS.key_chars} and a value of at most {LIMITS.scalar_chars:,}"
-        )
+        message = f"Expected names of at most {LIMITS.key_chars} and a value of at most {LIMITS.scalar_chars:,}"
         _refuse_override(f"{message} characters, got {clip(text)!r}")
     if "type" not in data and segments[0] not in top_level | data.keys():
         segments.insert(0, "network")
@@ -275,8 +274,7 @@ def _as_layer(base: Any, path: Path, value: Any) -> Any:
     step, rest = path[0], path[1:]
     if isinstance(step, int):
         return [
-            _merge(item, _as_layer(item, rest, value)) if index == step else item
-            for index, item in enumerate(base)
+            _merge(item, _as_layer(item, rest, value)) if index == step else item for index, item in enumerate(base)
         ]
     return {step: _as_layer(base.get(step) if isinstance(base, dict) else None, rest, value)}
 
@@ -409,6 +407,9 @@ def from_mapping(data: Mapping[str, Any]) -> Document:
     Raises:
         Unreadable: It holds anything else, contains itself, or is over a limit.
     """
+    if not isinstance(data, Mapping):
+        message = f"Expected a mapping of names to values, got {clip(type(data).__name__)}"
+        _refuse_data("not-a-mapping", message, ())
     return Document("", "", _Plain().copy(data, (), ()))
 
 
@@ -445,9 +446,7 @@ def _name(key: Any, path: Path) -> str:
     if type(key) is not str or not NAME.fullmatch(key):
         _refuse_data("bad-key", f"Expected a name as key, got {clip(repr(key))}", path)
     if len(key) > LIMITS.key_chars:
-        _refuse_data(
-            "key-too-long", f"Expected a key of at most {LIMITS.key_chars} characters, got {clip(key)}", path
-        )
+        _refuse_data("key-too-long", f"Expected a key of at most {LIMITS.key_chars} characters, got {clip(key)}", path)
     return key
 
 
@@ -461,9 +460,7 @@ def _check_scalar(value: Any, path: Path) -> None:
             _refuse_data("scalar-too-long", message, path)
         odd = unprintable(value)
         if odd is not None:
-            _refuse_data(
-                "unprintable", f"Expected printable text, got the character U+{ord(value[odd]):04X}", path
-            )
+            _refuse_data("unprintable", f"Expected printable text, got the character U+{ord(value[odd]):04X}", path)
     elif type(value) is int:
         if abs(value) >= 10**LIMITS.int_digits:
             _refuse_data("int-too-long", f"Expected at most {LIMITS.int_digits} digits, got more", path)

@@ -13,6 +13,9 @@ from registry.errors import Problem
 GROUP = "arch.components"
 """Entry-point group of third-party components: each entry names a module whose import registers them."""
 
+CODES: dict[str, str] = {"broken-component": "A component folder that cannot be imported; all others work."}
+"""Codes of problems with finding components."""
+
 _lock = threading.RLock()
 _done: set[str] = set()
 _broken: dict[str, Problem] = {}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from registry.check import Checker, Path, Scope, dotted
-from registry.compose import Composed, compose
+from registry.check import Checker, Found, Scope
+from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
 from registry.names import did_you_mean
+from registry.reader import Path, dotted
 from registry.schema import Component, InputSpec
 from registry.shapes import Batch, Shape
 from registry.sources import Source, documents
 from registry.tape import Record, Tape
 
-TOP_LEVEL = frozenset({"summary", "extends", "network", "input"})
-"""Keys a preset may have."""
 NOT_MODULES = frozenset({"initializer"})
 """Kinds whose parts are called while building and leave no module behind."""
+CODES: dict[str, str] = {"shape": "The network does not take inputs of the shape it is fed."}
+"""Codes of problems with a whole network."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def check(source: Source, overrides: Sequence[str] = ()) -> list[Problem]:
 
 def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[Problem, ...]]:
     chain = documents(source)
-    composed = compose(chain, overrides, top_level=TOP_LEVEL)
+    composed = compose(chain, overrides)
     data = composed.data
     single = "type" in data
     prefix: Path = () if single else ("network",)
@@ -244,9 +246,20 @@ def _located(checker: Checker, composed: Composed) -> tuple[Problem, ...]:
     located = []
     for found in checker.found:
         file, line, column = composed.locate(found.path, key=found.at_key)
-        located.append(replace(found.problem, file=file, line=line, column=column))
+        message = found.problem.message + _origins(found, composed)
+        located.append(replace(found.problem, message=message, file=file, line=line, column=column))
     rank = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(located, key=lambda p: (rank[p.severity], p.file or "", p.line or 0, p.column or 0)))
+
+
+def _origins(found: Found, composed: Composed) -> str:
+    """Where the other numbers of a message come from: "; 384 comes from network.hidden_dim, vit5_hybrid.yaml:4"."""
+    texts = []
+    for what, source in {path: (what, path) for what, path in found.sources}.values():
+        file, line, _ = composed.locate(source)
+        place = f", {os.path.basename(file)}{f':{line}' if line else ''}" if file else ""
+        texts.append(f"{what} comes from {dotted(source)}{place}")
+    return f"; {', '.join(texts)}" if texts else ""
 
 
 def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem]:

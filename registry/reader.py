@@ -226,7 +226,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 _SURPRISING_NUMBER = re.compile(
     r"""(?P<octal> [-+]?0[0-9_]+)
       | (?P<base> [-+]?0[xXoObB][0-9a-fA-F_]+)
-      | (?P<underscores> [-+]?[0-9.]*[0-9]_[0-9_.]*(?:[eE][-+]?[0-9]+)?)
+      | (?P<underscores> [-+]?(?=[_.]*[0-9])(?=[0-9.]*_)[0-9_.]+(?:[eE][-+]?[0-9]+)?)
       | (?P<sexagesimal> [-+]?[0-9][0-9_]*(?::[0-9]+)+(?:\.[0-9_]*)?)
       | (?P<date> [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\s][-+0-9:.TtZz\s]*)?)
       | (?P<infinite> [-+]?\.(?:inf|nan))""",
@@ -475,6 +475,8 @@ def _refuse_syntax(error: yaml.YAMLError, text: str, name: str) -> NoReturn:
         hint = "indent keys of one mapping alike; quote a text that contains ': '"
     elif "cannot start any token" in problem:
         hint = "quote a text that starts with a special character"
+    elif opened and "${" in line:
+        hint = "inside brackets, quote a reference: '${dotted.path}'"
     elif opened and ("',' or" in problem or "end of stream" in problem):
         hint = f"what is opened on line {opened.line + 1} is not closed"
     _refuse("yaml-syntax", f"Expected YAML, got: {clip(problem)}", hint, name, at)

@@ -18,11 +18,24 @@ from typing import Any
 
 from registry.errors import Severity
 
+
+class Unknown(Exception):
+    """An expression needs a name that has no value here."""
+
+
+def exact(number: int, divisor: int) -> int:
+    """`number / divisor` where that is a whole number; elsewhere unknown, as a rule of its own says so."""
+    if divisor < 1 or number % divisor:
+        raise Unknown(f"{number} / {divisor}")
+    return number // divisor
+
+
 HELPERS: dict[str, Any] = {
     "__builtins__": {},
     "all": all,
     "any": any,
     "ceil": math.ceil,
+    "exact": exact,
     "int": int,
     "isinstance": isinstance,
     "isqrt": math.isqrt,
@@ -37,10 +50,6 @@ HELPERS: dict[str, Any] = {
     "tuple": tuple,
     "zip": zip,
 }
-
-
-class Unknown(Exception):
-    """An expression needs a name that has no value here."""
 
 
 class Expr:

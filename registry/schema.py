@@ -47,12 +47,13 @@ Dims = Annotated[tuple[Dim, ...], Field(strict=False, min_length=1, max_length=8
 
 @dataclass(frozen=True)
 class Follows:
-    """Marks a field whose value follows from facts: the expression, and what disagreeing means."""
+    """Marks a field whose value follows from facts: the expression, what disagreeing means, who wins then."""
 
     value: Expr
     code: str
     severity: Severity
     why: str
+    keeps: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def follows(
     code: str = "mismatch",
     severity: Severity = "error",
     why: str = "",
+    keeps: bool = False,
 ) -> Any:
     """A field whose value follows from facts; omitted, it is filled in; written, it must agree.
 
@@ -90,10 +92,11 @@ def follows(
         description: What the field means.
         default: Value when neither the document nor the facts say anything; `...`: that is an error.
         code: Stable code of the problem when written and facts disagree.
-        severity: What disagreeing means. The value that follows wins in any case.
+        severity: What disagreeing means. The value that follows wins in any case, unless the field `keeps`.
         why: Why it must agree.
+        keeps: A written value stays although it disagrees; for a disagreement that is a warning.
     """
-    mark = Follows(Expr(expression), code, severity, why)
+    mark = Follows(Expr(expression), code, severity, why, keeps)
     info = Field(default, description=description, json_schema_extra={"x-follows": expression})
     return _carry(info, mark)
 

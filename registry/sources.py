@@ -21,6 +21,13 @@ from registry.reader import Document, read_file
 GROUP = "arch.presets"
 """Entry-point group of third-party presets: each entry names a package that holds `*.yaml` files."""
 
+CODES: dict[str, str] = {
+    "unknown-preset": "Neither a preset nor a file of this name.",
+    "extends-cycle": "Presets that extend each other in a circle, or too many in a chain.",
+    "extends-outside": "A preset that extends a file outside its own folder.",
+}
+"""Codes of problems with finding a document."""
+
 Source = Union[str, "os.PathLike[str]", Mapping[str, Any], Document]
 """A preset name, a path, a mapping, or a document already read."""
 

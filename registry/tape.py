@@ -101,6 +101,16 @@ class Tape:
         owner.calls.append((part, record))
         return record.output
 
+    def require_width(self, x: Shape, width: int) -> None:
+        """Refuse a tensor whose last axis is not `width` long.
+
+        Raises:
+            ValueError: it is not; names the component now running.
+        """
+        if not x or x[-1] != width:
+            name = self._open[-1].config.entry.name
+            raise ValueError(f"Expected {name} to take inputs of width {width}, got shape {x.labels}")
+
     # ---- primitives: every one returns its output shape where it has a single one ---------------------------
 
     def add(self, kind: str, count: int) -> None:

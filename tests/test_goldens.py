@@ -105,7 +105,7 @@ def _check_film(variant: str, patch_size: int) -> None:
             assert plan.params == figures["params"]
             _check_published(plan, figures)
     problems = registry.check(preset, [f"patch_size={patch_size}", "num_registers=8"])
-    assert [p.code for p in problems if p.severity == "error"] == ["register-square"]
+    assert [p.code for p in problems if p.severity == "error"] == ["square-registers"]
 
 
 def _check_published(plan: registry.Plan, figures: dict[str, int]) -> None:

@@ -215,8 +215,10 @@ POINTWISE: list[tuple[str, Callable[[Tensor, Tensor], Any], dict[str, int]]] = [
     ("std", lambda x, z: x.std(-1), {"reduction": 2 * N, "elementwise": 2 * N, "transcendental": 2}),
     ("logsumexp", lambda x, z: x.logsumexp(-1), {"softmax": 4 * N}),
     ("log_softmax", lambda x, z: x.log_softmax(-1), {"softmax": 5 * N - 2}),
-    ("rms_norm", lambda x, z: F.rms_norm(x, (3,), x[0]), {"reduction": N, "elementwise": 3 * N + 2, "transcendental": 2}),
-    ("group_norm", lambda x, z: F.group_norm(x, 3), {"reduction": 2 * N, "elementwise": 3 * N + 6, "transcendental": 6}),
+    ("rms_norm", lambda x, z: F.rms_norm(x, (3,), x[0]),
+     {"reduction": N, "elementwise": 3 * N + 2, "transcendental": 2}),
+    ("group_norm", lambda x, z: F.group_norm(x, 3),
+     {"reduction": 2 * N, "elementwise": 3 * N + 6, "transcendental": 6}),
     ("embedding", lambda x, z: F.embedding(torch.zeros(2, dtype=torch.long, device=x.device), x), {}),
     ("moves", lambda x, z: F.pad(torch.cat([x.T.contiguous().view(2, 3).flip(0).roll(1)[:, 1:], x], 1), (1, 1)), {}),
     ("fills", lambda x, z: [torch.arange(3), torch.zeros(2), torch.full((2,), 1.0), torch.rand(2), x.double()], {}),
@@ -657,12 +659,30 @@ def test_flop_counter_matmul_takes_functions() -> None:
     assert flop_counter_matmul(torch.mm, torch.rand(2, 3), mat2=torch.rand(3, 4)) == 48
 
 
-def test_bias_on_a_strided_input_moves_to_elementwise() -> None:
-    layer, x = nn.Linear(8, 4, device="meta"), torch.empty(5, 3, 8, device="meta")
-    plain, strided = trace(layer, x), trace(layer, x.transpose(0, 1))
-    assert (plain.counts["bias"], strided.counts["bias"]) == (60, 0)
-    assert plain.merged == strided.merged
-    assert plain.total == strided.total == sum(plain.merged.values())
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("inference", [False, True])
+def test_bias_does_not_depend_on_the_layout(device: str, inference: bool) -> None:
+    layer, x = nn.Linear(8, 4, device=device), torch.randn(5, 3, 8, device=device)
+    with torch.inference_mode(inference):
+        plain, strided, row = trace(layer, x), trace(layer, x.transpose(0, 1)), trace(layer, x[0, 0])
+    assert counted(plain) == counted(strided) == {"matmul": 2 * 15 * 8 * 4, "bias": 60}
+    assert counted(row) == {"matmul": 2 * 8 * 4, "bias": 4}
+    assert plain.merged["elementwise"] == 60
+    assert plain.total == sum(plain.merged.values())
+
+
+def test_linear_keeps_its_values_and_gradients() -> None:
+    layer, x = nn.Linear(8, 4), leaf(5, 3, 8, device="cpu")
+
+    def run() -> tuple[Tensor, ...]:
+        out = layer(x.transpose(0, 1))
+        return out, *torch.autograd.grad(out.square().sum(), (x, *layer.parameters()))
+
+    expected = run()
+    with FlopTracer():
+        got = run()
+    for ours, theirs in zip(got, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_checkpointing_repeats_the_forward_pass() -> None:

@@ -63,9 +63,8 @@ fft                       a transform of the same kind: the adjoint of a real tr
 embedding, unfold, index  reduction of the gradient's elements; select, slice, pad, view: 0
 ========================= ==================================================================================
 
-Traps: `F.linear` on a non-contiguous input of more than two dimensions runs as a product and an addition, so that its
-bias is counted as elementwise; compare `FlopTracer.merged` where that can happen. Gradients that meet at a tensor are
-added, and those additions are counted.
+`F.linear` is a product with bias whatever the layout of its input (torch runs a product and an addition where that is
+not contiguous). Gradients that meet at a tensor are added, and those additions are counted.
 """
 
 from __future__ import annotations
@@ -179,8 +178,8 @@ LOGIC = _names("""
 """)
 
 QUERIES = _names("""
-    _linalg_check_errors _assert_async _assert_scalar _assert_tensor_metadata _local_scalar_dense is_same_size item prim.device resize set
-    sym_numel sym_size sym_storage_offset sym_stride
+    _assert_async _assert_scalar _assert_tensor_metadata _linalg_check_errors _local_scalar_dense is_same_size item
+    prim.device resize set sym_numel sym_size sym_storage_offset sym_stride
 """)
 
 #: Operations without arithmetic on numbers: they cost bytes, not FLOPs.
@@ -196,8 +195,8 @@ ELEMENTWISE = _names("""
 
 TRANSCENDENTAL = _names("""
     acos acosh angle asin asinh atan atan2 atanh celu cos cosh digamma elu erf erfc erfinv exp exp2 expm1 gelu
-    hardsigmoid hardswish hardtanh hypot leaky_relu lgamma log log10 log1p log2 log_sigmoid_forward mish reciprocal
-    relu relu6 rsqrt selu sigmoid silu sin sinc sinh softplus sqrt tan tanh xlogy
+    hardsigmoid hardswish hardtanh hypot leaky_relu lgamma log log10 log1p log2 log_sigmoid_forward logit mish
+    reciprocal relu relu6 rsqrt selu sigmoid silu sin sinc sinh softplus sqrt tan tanh xlogy
 """)
 
 #: (complex, transcendental) operations per complex element; sqrt by |z|, (|z| +- a) / 2 and two roots.
@@ -493,7 +492,7 @@ def _rms_norm_backward(call: Call) -> Counts:
     return counts
 
 
-# -------------------------------------------------------------------------------------------------- attention
+# --------------------------------------------------------------------------- attention and linear, made uniform
 
 
 def _attention(call: Call) -> Counts:
@@ -585,6 +584,14 @@ def _attention_kernel(
     return _Attention.apply(query, key, value, attn_mask, options)  # type: ignore[no-untyped-call]
 
 
+def _linear_kernel(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """input (*, K), weight (N, K), bias (N,) -> (*, N), with the bias as part of the product."""
+    if bias is None:
+        return torch.matmul(input, weight.t())
+    rows = input.reshape(-1, input.shape[-1])
+    return torch.addmm(bias, rows, weight.t()).view(*input.shape[:-1], weight.shape[0])
+
+
 # ---------------------------------------------------------------------------------------------- all the rules
 
 _ATTENTION_KERNELS = ("flash", "efficient", "cudnn", "fused")
@@ -652,10 +659,12 @@ _ACTIVE: list[FlopTracer] = []
 _OVERRIDES = contextlib.ExitStack()
 
 
-def _install_attention() -> None:
+def _install_overrides() -> None:
+    """Gives linear and attention one shape, whatever the device and the layout, until `_OVERRIDES` closes."""
     library = _OVERRIDES.enter_context(torch.library._scoped_library("aten", "IMPL"))
     for key in ("AutogradCPU", "AutogradMeta", "AutogradCUDA"):
         library.impl("scaled_dot_product_attention", _attention_kernel, key)
+        library.impl("linear", _linear_kernel, key)
 
 
 def _base_name(func: Any) -> str:
@@ -715,7 +724,7 @@ class FlopTracer:
 
     @property
     def merged(self) -> Counts:
-        """`counts` with bias folded into elementwise: independent of how torch runs a Linear layer."""
+        """`counts` with bias folded into elementwise: the same whether a bias is written as one or as an addition."""
         merged = dict(self.counts)
         merged["elementwise"] += merged.pop("bias")
         return merged
@@ -749,7 +758,7 @@ class FlopTracer:
     def __enter__(self) -> FlopTracer:
         """Starts counting."""
         if not _ACTIVE:
-            _install_attention()
+            _install_overrides()
         _ACTIVE.append(self)
         self._mode.__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -778,7 +787,7 @@ class _CountingMode(TorchDispatchMode):
         if not self.tracer.has_rule(name):
             # In inference mode composite operations (linear, rms_norm) arrive whole.
             with self:
-                out = func.decompose(*args, **kwargs)
+                out = (_linear_kernel if name == "linear" else func.decompose)(*args, **kwargs)
             if out is NotImplemented:
                 raise Call(name, _bind(func, args, kwargs), torch.empty(0)).unknown()
             return out

@@ -76,17 +76,13 @@ class Attention(nn.Module):
         if use_rope:
             self._build_tables(rope_base)
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, conditioning: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend.
 
         Args:
             query: [B, *N, hidden_dim], one to three spatial axes.
             key: [B, *M, hidden_dim], as many spatial axes.
             value: [B, *M, hidden_dim].
-            conditioning: Unused: attention has no kernel to modulate. Accepted so that blocks may offer a
-                condition to whatever mixer they hold.
 
         Returns:
             [B, *N, hidden_dim].

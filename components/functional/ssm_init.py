@@ -130,7 +130,8 @@ def _legt(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _fourier(index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     even = index % 2 == 0
-    B = torch.where(index == 0, 1.0, torch.where(even, math.sqrt(2), 0.0)).to(index)
+    B = torch.full_like(index, math.sqrt(2)) * even
+    B[0] = 1
     frequency = math.pi * torch.where(even, index / 2, torch.zeros_like(index))[:-1]
     skew = torch.diag(frequency, -1) - torch.diag(frequency, 1)
     return skew - torch.outer(B, B), B, B[None]
@@ -161,8 +162,9 @@ def _diagonalised(measure: str, d_state: int) -> StateSpaceSets:
 def _fourier_states(d_state: int) -> StateSpaceSets:
     """The truncated Fourier system in closed form: state k turns at k pi, the constant state comes last."""
     k = torch.arange(d_state // 2 - 1, -1, -1, dtype=torch.float64, device="cpu")
-    B = torch.where(k == 0, math.sqrt(0.5), 1.0).to(torch.complex128)[None]
-    first_row = torch.where(k == 0, math.sqrt(0.5), 0.0).to(torch.complex128)[None]
+    constant = torch.full_like(k, math.sqrt(0.5)) * (k == 0)
+    B = (constant + (k > 0)).to(torch.complex128)[None]
+    first_row = constant.to(torch.complex128)[None]
     return StateSpaceSets(torch.complex(torch.zeros_like(k), -math.pi * k)[None], B, B[None], first_row)
 
 

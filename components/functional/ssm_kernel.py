@@ -158,8 +158,10 @@ class DiscreteKernel(nn.Module):
         d_model: Features H.
         d_state: Real states N.
         l_max: Length of the kernel where none is asked for. Any other length is as exact; nothing is truncated.
+        C: Output coefficients as (real, imaginary) pairs, [..., H, n, 2].
     """
 
+    C: Tensor
     d_model: int
     d_state: int
     l_max: int | None
@@ -178,7 +180,7 @@ class DiscreteKernel(nn.Module):
 
     def working_dtype(self) -> torch.dtype:
         """Return the precision of kernels and outputs: that of the parameters, at least float32."""
-        return torch.promote_types(next(self.parameters()).dtype, torch.float32)
+        return torch.promote_types(self.C.dtype, torch.float32)
 
     def forward(
         self, L: int | None = None, state: Tensor | None = None, rate: float = 1.0
@@ -213,9 +215,8 @@ class DiscreteKernel(nn.Module):
 
     def default_state(self, *batch: int) -> Tensor:
         """Return the zero state, complex, [*batch, H, n]."""
-        parameter = next(self.parameters())
-        dtype = torch.complex128 if parameter.dtype == torch.float64 else torch.complex64
-        return torch.zeros(*batch, self.d_model, self.d_state // 2, dtype=dtype, device=parameter.device)
+        dtype = torch.complex128 if self.C.dtype == torch.float64 else torch.complex64
+        return torch.zeros(*batch, self.d_model, self.d_state // 2, dtype=dtype, device=self.C.device)
 
     def step(
         self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None

@@ -152,9 +152,11 @@ class StateSpaceLayer(nn.Module):
         Raises:
             ValueError: If shapes disagree, or a state is given to a bidirectional layer.
         """
+        feature_axis, time_axis = (-2, -1) if self.transposed else (-1, -2)
+        if x.ndim < 2 or x.shape[feature_axis] != self.d_model or x.shape[time_axis] < 1:
+            order = "features, length" if self.transposed else "length, features"
+            raise ValueError(f"Expected {self.d_model} features in (*batch, {order}), got {tuple(x.shape)}")
         x = x.mT if self.transposed else x
-        if x.ndim < 2 or x.shape[-1] != self.d_model or x.shape[-2] < 1:
-            raise ValueError(f"Expected {self.d_model} features and a length >= 1, got {tuple(x.shape)} (length, features)")
         if lengths is not None:
             x = x * _valid(lengths, x)
         mixed, next_state = self._convolve(x.mT, state, rate)

@@ -80,7 +80,8 @@ class Patchify(nn.Module):
         if min(extents) < patch_size:
             raise ValueError(f"Expected spatial axes of at least patch_size={patch_size}, got {extents}")
         tokens: Tensor = self.conv(x.movedim(-1, 1))
-        return tokens.movedim(1, -1)
+        # In layouts where the view is not dense, one copy here saves one in every layer that follows.
+        return tokens.movedim(1, -1).contiguous()
 
 
 class Unpatchify(nn.Module):

@@ -59,7 +59,8 @@ class QKVSequenceMixer(nn.Module):
         """
         _expect_width(x, "input", self.hidden_dim)
         query, key, value = self.qkv_proj(x).chunk(3, dim=-1)
-        out: Tensor = self.out_proj(self.mixer(query, key, value, **kwargs))
+        mixed = self.mixer(query, key, value, **kwargs)
+        out: Tensor = self.out_proj(mixed.contiguous())  # dense, the bias is added by the product itself
         return out
 
 

@@ -56,23 +56,24 @@ class ResidualNetwork(nn.Module):
         self.out_proj = out_proj
 
     def forward(
-        self, input_and_condition: Tensor | Mapping[str, Tensor | None]
+        self, input_and_condition: Tensor | Mapping[str, Tensor | None], condition: Tensor | None = None
     ) -> Tensor | dict[str, Tensor]:
         """Run the network.
 
         Args:
-            input_and_condition: The input [B, *N, in_channels], or a mapping with that tensor under `"input"`
-                and, optionally, what the blocks are conditioned on under `"condition"`.
+            input_and_condition: The input [B, *N, in_channels], or a mapping with that tensor under `"input"` and,
+                optionally, what the blocks are conditioned on under `"condition"`.
+            condition: What the blocks are conditioned on, beside an input that is a tensor.
 
         Returns:
             The output tensor for a tensor; `{"logits": output}` for a mapping.
 
         Raises:
-            ValueError: If the input has the wrong rank or number of channels, the mapping has no `"input"`,
-                or the output is smaller than `target_size`.
+            ValueError: If the input has the wrong rank or number of channels, the mapping has no `"input"`, or the
+                output is smaller than `target_size`.
         """
         if isinstance(input_and_condition, Tensor):
-            return self._logits(input_and_condition, None)
+            return self._logits(input_and_condition, condition)
         x = input_and_condition.get("input")
         if x is None:
             raise ValueError(f"Expected a tensor under 'input', got the keys {sorted(input_and_condition)}")
@@ -102,9 +103,10 @@ class ResidualNetwork(nn.Module):
         if self.target_size is None:
             return x
         extents = tuple(x.shape[1:-1])
-        if len(extents) != len(self.target_size) or any(s > n for s, n in zip(self.target_size, extents)):
+        if len(extents) != len(self.target_size) or any(s > n for s, n in zip(self.target_size, extents, strict=True)):
             raise ValueError(f"Expected target_size to fit the output axes {extents}, got {self.target_size}")
-        return x[(slice(None), *(-1 if size == 1 else slice(-size, None) for size in self.target_size))]
+        kept = (slice(None), *(-1 if size == 1 else slice(-size, None) for size in self.target_size))
+        return x[kept]
 
 
 class ClassificationResNet(ResidualNetwork):

@@ -207,10 +207,11 @@ class S4DSequenceMixer(nn.Module):
         Raises:
             ValueError: If shapes disagree.
         """
-        u = x if self.transposed else x.mT
-        if u.ndim < 2 or u.shape[-2] != self.in_features or u.shape[-1] < 1:
+        feature_axis, time_axis = (-2, -1) if self.transposed else (-1, -2)
+        if x.ndim < 2 or x.shape[feature_axis] != self.in_features or x.shape[time_axis] < 1:
             order = "features, length" if self.transposed else "length, features"
-            raise ValueError(f"Expected {self.in_features} features in ({order}), got {tuple(x.shape)}")
+            raise ValueError(f"Expected {self.in_features} features in (*batch, {order}), got {tuple(x.shape)}")
+        u = x if self.transposed else x.mT
         system = self.kernel.discretize(rate)
         u = u.to(self.kernel.working_dtype())
         kernel, memory = self.kernel.response(system, u.shape[-1], state)

@@ -85,9 +85,7 @@ class ViT5Attention(nn.Module):
             raise ValueError(f"Expected hidden_dim divisible by num_heads={num_heads}, got {hidden_dim}")
         side = math.isqrt(num_registers)
         if side * side != num_registers:
-            raise ValueError(
-                f"Expected num_registers to be a square number such as {side * side}, got {num_registers}"
-            )
+            raise ValueError(f"Expected num_registers to be a square number such as {side * side}, got {num_registers}")
         self.num_heads = num_heads
         self.attn_dropout = attn_dropout
         self.scale = scale
@@ -178,9 +176,7 @@ class ViT5ResidualBlock(nn.Module):
         """
         super().__init__()
         if register_pooling is not None and num_registers < 1:
-            raise ValueError(
-                f"Expected num_registers of at least 1 with register_pooling, got {num_registers}"
-            )
+            raise ValueError(f"Expected num_registers of at least 1 with register_pooling, got {num_registers}")
         self.num_registers = num_registers
         self.register_start_idx = register_start_idx
         self.input_norm = input_norm
@@ -218,9 +214,7 @@ class ViT5ResidualBlock(nn.Module):
             return {}
         end = self.register_start_idx + self.num_registers
         if normed.shape[1] < end:
-            raise ValueError(
-                f"Expected at least {end} tokens to reach the last register, got {normed.shape[1]}"
-            )
+            raise ValueError(f"Expected at least {end} tokens to reach the last register, got {normed.shape[1]}")
         return {"conditioning": self.register_pooling(normed[:, self.register_start_idx : end])}
 
 
@@ -250,9 +244,7 @@ class ViT5HyenaAdapter(nn.Module):
             ValueError: If T is not a multiple of the grid width.
         """
         if x.shape[1] % self.grid_w:
-            raise ValueError(
-                f"Expected a number of tokens divisible by grid_w={self.grid_w}, got {x.shape[1]}"
-            )
+            raise ValueError(f"Expected a number of tokens divisible by grid_w={self.grid_w}, got {x.shape[1]}")
         grid = x.reshape(x.shape[0], -1, self.grid_w, x.shape[2])
         return self.inner_mixer(grid, **kwargs).flatten(1, 2)  # type: ignore[no-any-return]
 
@@ -352,9 +344,7 @@ class ViT5ClassificationNet(nn.Module):
         if self.reg_token is not None and reg_init == "zeros":
             nn.init.zeros_(self.reg_token)
 
-    def forward(
-        self, input_and_condition: Tensor | Mapping[str, Tensor | None]
-    ) -> Tensor | dict[str, Tensor]:
+    def forward(self, input_and_condition: Tensor | Mapping[str, Tensor | None]) -> Tensor | dict[str, Tensor]:
         """Classify images.
 
         Args:
@@ -391,7 +381,7 @@ class ViT5ClassificationNet(nn.Module):
     def _run_blocks(self, tokens: Tensor) -> Tensor:
         """Run `tokens` [B, num_tokens, D] through the blocks, attaching the padding for those that see it."""
         padding: Tensor | None = tokens.new_zeros(tokens.shape[0], self.padding, tokens.shape[2])
-        for block, sees_padding in zip(self.blocks, self.sees_padding):
+        for block, sees_padding in zip(self.blocks, self.sees_padding, strict=True):
             if sees_padding and padding is not None:
                 tokens, padding = torch.cat([tokens, padding], dim=1), None
             elif not sees_padding and padding is None:

@@ -1,0 +1,144 @@
+"""A small valid configuration of any component, found by answering what the checker says is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter
+from pydantic.fields import FieldInfo
+
+from registry import store
+from registry.cost import cost
+from registry.errors import ArchError, InvalidConfig, Problem
+from registry.plan import Plan, load
+from registry.schema import fields_of
+from registry.store import Entry
+
+ROUNDS = 12
+"""How often to answer; every round goes one level deeper."""
+SMALL = 8
+"""A width for examples: even, and divisible by the usual numbers of heads."""
+
+
+def describe(entry: Entry) -> dict[str, Any] | None:
+    """Configuration, parameters and operations of a small example, or None where no small one was found."""
+    plan, config = find(entry)
+    if plan is None:
+        return None
+    try:
+        found = cost(plan)
+    except ArchError:
+        found = None
+    node = found.root if found else plan.tree()
+    return {
+        "config": config,
+        "parameters": [
+            {"name": f"{part.path}.{name}" if part.path else name, "shape": list(shape)}
+            for part in node.walk()
+            for name, shape in part.config.parameters().items()
+        ],
+        "params": plan.params,
+        "input_shape": node.input_shape.labels if node.input_shape is not None else [],
+        "kinds": found.kinds if found else None,
+    }
+
+
+def find(entry: Entry) -> tuple[Plan | None, dict[str, Any]]:
+    """A plan and the configuration it comes from."""
+    config: dict[str, Any] = {"type": entry.name}
+    for _ in range(ROUNDS):
+        try:
+            return load(config), config
+        except InvalidConfig as refused:
+            if not all(_answer(config, problem) for problem in refused.problems if problem.severity == "error"):
+                break
+    return None, config
+
+
+def _answer(config: dict[str, Any], problem: Problem) -> bool:
+    """Write what `problem` says is missing; whether it could be done."""
+    *parents, name = problem.path.split(".")
+    if problem.code != "missing-field":
+        return False
+    node = config
+    for step in parents:
+        mark = fields_of(store.get(node["type"]).schema).slots.get(step)
+        if mark is None or mark.many:
+            return False
+        child = node.setdefault(step, mark.default)
+        node[step] = node = {"type": child} if isinstance(child, str) else child
+    schema = store.get(node["type"]).schema
+    if name in fields_of(schema).slots:
+        slot = fields_of(schema).slots[name]
+        known = [entry.name for kind in slot.kinds for entry in store.entries(kind)]
+        if slot.many or not known:
+            return False
+        node[name] = {"type": known[0]}
+        return True
+    node[name] = _small(json_schema(schema.model_fields[name]))
+    return node[name] is not None
+
+
+def _small(schema: dict[str, Any]) -> Any:
+    """A small legal value, or None."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _small(schema["anyOf"][0])
+    kind = schema.get("type")
+    if kind == "integer":
+        return min(max(SMALL, schema.get("minimum", SMALL)), schema.get("maximum", SMALL))
+    if kind == "number":
+        return float(min(max(1.0, schema.get("minimum", 1.0)), schema.get("maximum", 1.0)))
+    if kind == "boolean":
+        return False
+    if kind == "array" and "items" in schema:
+        return [_small(schema["items"])] * schema.get("minItems", 1)
+    return None
+
+
+# ---- fields in words --------------------------------------------------------------------------------------------
+
+
+def json_schema(info: FieldInfo) -> dict[str, Any]:
+    """The JSON Schema of one plain field."""
+    annotated: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    return TypeAdapter(annotated).json_schema()
+
+
+def type_of(schema: dict[str, Any]) -> tuple[str, str]:
+    """A JSON Schema in words: the type, such as `integer` or `relu | gelu`, and its bounds, such as `1 to 8`."""
+    if "anyOf" in schema:
+        parts = [type_of(part) for part in schema["anyOf"]]
+        return " | ".join(part[0] for part in parts), ", ".join(part[1] for part in parts if part[1])
+    if "enum" in schema:
+        return " | ".join(yaml(value) for value in schema["enum"]), ""
+    if "const" in schema:
+        return yaml(schema["const"]), ""
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        item, bounds = type_of(schema.get("items", {}))
+        return f"list of {item}", bounds
+    return kind, _bounds(schema)
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if low is not None and high is not None:
+        return f"{low:,} to {high:,}"
+    signs = (("≥", low), (">", schema.get("exclusiveMinimum")), ("≤", high), ("<", schema.get("exclusiveMaximum")))
+    return ", ".join(f"{sign} {bound:,}" for sign, bound in signs if bound is not None)
+
+
+def yaml(value: Any) -> str:
+    """A value as YAML writes it on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {yaml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(yaml, value)) + "]"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value) if value != "" else "''"

@@ -1,0 +1,50 @@
+"""`arch explain CODE`: what is known of a problem code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli import render
+from cli.guard import Refused
+from registry import check, compose, discover, plan, reader, sources, store
+from registry.errors import clip
+from registry.names import did_you_mean
+from registry.schema import fields_of
+
+CORE = (reader, sources, compose, check, plan, discover)
+"""Modules that give codes of their own."""
+
+
+def explain(code: str, form: str) -> None:
+    """Print what a code means and which rules of which components give it."""
+    known = codes()
+    if code not in known:
+        hint = did_you_mean(code, known) or "codes stand in brackets after error, warning or note"
+        raise Refused(f"Expected the code of a problem, got {clip(code)!r}; {hint}")
+    facts = known[code]
+    if form == "json":
+        render.data(facts)
+        return
+    render.heading(code, f"  {facts['meaning']}" if facts["meaning"] else "")
+    for rule in facts["rules"]:
+        render.plain("")
+        style = render.STYLES[rule["severity"]]
+        render.heading("", (rule["severity"], style), " in ", (rule["component"], "bold"), f": {rule['statement']}")
+        if rule["why"]:
+            render.heading("", (f"  {rule['why']}", "dim"))
+
+
+def codes() -> dict[str, dict[str, Any]]:
+    """Every code: what it means, and the rules that give it."""
+    known: dict[str, dict[str, Any]] = {}
+    for module in CORE:
+        for code, meaning in module.CODES.items():
+            known[code] = {"code": code, "meaning": meaning, "rules": []}
+    for entry in store.entries():
+        fields = fields_of(entry.schema)
+        rules = [(rule.code, rule.statement, rule.why, rule.severity) for rule in entry.schema.rules]
+        rules += [(m.code, f"{name} = {m.value.text}", m.why, m.severity) for name, m in fields.follows.items()]
+        for code, statement, why, severity in rules:
+            rule = {"component": entry.name, "statement": statement, "why": why, "severity": severity}
+            known.setdefault(code, {"code": code, "meaning": "", "rules": []})["rules"].append(rule)
+    return known

@@ -1,0 +1,341 @@
+"""Everything that reaches a terminal goes through here: problems, figures, tables, JSON.
+
+Text from files and arguments is never markup, and no control character of it is written (`safe`). Prose is wrapped on a
+terminal only; in a pipe a message is one line. rich is imported inside functions, so that JSON needs none of it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from registry.errors import Problem, clip
+from registry.limits import LIMITS
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+WIDTH = 120
+"""Columns where there is no terminal to ask and COLUMNS is not set."""
+LONGEST = 2_000
+"""Characters of any one text; more are cut."""
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "hint": "green", "place": "blue"}
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+_ASCII = {"✓": "+", "✗": "x", "×": "x", "…": "~", "│": "|", "├": "|", "└": "`", "─": "-", "→": ">", "·": "-", "≥": ">"}
+_TOKEN = re.compile(r"""'[^']*'|"[^"]*"|[^\s,\[\]{}]+|.""")
+
+
+class Lines(Protocol):
+    """Where the lines that problems point to come from; see `inputs.Files`."""
+
+    def line(self, file: str | None, number: int | None) -> str | None:
+        """Line `number` (1-based) of `file`, or None."""
+
+    def override(self, path: str) -> str:
+        """The `--set` argument that wrote `path`, or an empty string."""
+
+
+# ---- where text goes --------------------------------------------------------------------------------------------
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return _console(sys.stdout)
+
+
+def stderr() -> Console:
+    """The console for complaints and progress."""
+    return _console(sys.stderr)
+
+
+def _console(stream: Any) -> Console:
+    from rich.console import Console
+
+    width = shutil.get_terminal_size((WIDTH, 40)).columns
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def tolerate_encodings() -> None:
+    """Never fail on a terminal that is not Unicode: our few symbols become ASCII, other characters are escaped."""
+    codecs.register_error("arch", _to_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="arch")
+
+
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_ASCII.get(c) or c.encode("unicode_escape").decode("ascii") for c in text), error.end
+
+
+def data(value: Any) -> None:
+    """JSON on stdout, in ASCII, so that it is the same everywhere and harmless to a terminal."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def plain(line: str) -> None:
+    """One line on stdout as it is, such as a workflow command."""
+    sys.stdout.write(safe(line) + "\n")
+
+
+def safe(text: object) -> str:
+    """`text` without control and bidirectional characters, not too long."""
+    return clip(text, LONGEST)
+
+
+def write(console: Console, text: Text, hang: int = 4) -> None:
+    """One paragraph: wrapped on a terminal, with `hang` spaces before its further lines."""
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True)
+        return
+    first, *rest = text.wrap(console, max(console.width - hang, 20))
+    console.print(first, soft_wrap=True)
+    for line in rest:
+        console.print(Text(" " * hang) + line, soft_wrap=True)
+
+
+def styled(*pieces: str | tuple[str, str]) -> Text:
+    """Text of plain and (text, style) pieces, each made safe."""
+    from rich.text import Text
+
+    pairs = [(piece, "") if isinstance(piece, str) else piece for piece in pieces]
+    return Text.assemble(*[(safe(text), style) for text, style in pairs])
+
+
+# ---- sentences --------------------------------------------------------------------------------------------------
+
+
+def success(*words: str | tuple[str, str]) -> None:
+    """What went well, on stdout."""
+    write(stdout(), styled(("✓ ", "bold green"), *words), hang=2)
+
+
+def failure(message: str, hint: str = "") -> None:
+    """One sentence about what went wrong, on stderr."""
+    console = stderr()
+    write(console, styled(("error", STYLES["error"]), f": {message}"))
+    if hint:
+        write(console, styled(("  hint", STYLES["hint"]), f": {hint}"))
+
+
+def warning(message: str) -> None:
+    """One sentence about what is odd, on stderr."""
+    write(stderr(), styled(("warning", STYLES["warning"]), f": {message}"))
+
+
+# ---- problems ---------------------------------------------------------------------------------------------------
+
+
+def problems(found: Sequence[Problem], lines: Lines, console: Console) -> None:
+    """Every problem with its place, its line and a caret; at most `LIMITS.problems_shown` of them."""
+    for problem in found[: LIMITS.problems_shown]:
+        _problem(problem, lines, console)
+    if len(found) > LIMITS.problems_shown:
+        write(console, styled(f"and {len(found) - LIMITS.problems_shown} more"))
+        console.print()
+
+
+def _problem(problem: Problem, lines: Lines, console: Console) -> None:
+    style = STYLES[problem.severity]
+    write(console, styled((f"{problem.severity}[{problem.code}]", style), (f": {problem.message}", "bold")))
+    place = _place(problem, lines)
+    if place or problem.path:
+        path = f"   {problem.path}" if place else problem.path
+        write(console, styled(("  --> ", STYLES["place"]), place, (path, "dim")), hang=6)
+    _excerpt(problem, lines.line(problem.file, problem.line), console)
+    if problem.hint:
+        write(console, styled(("  hint", STYLES["hint"]), f": {problem.hint}"))
+    console.print()
+
+
+def _place(problem: Problem, lines: Lines) -> str:
+    """`file:line:column`, or the `--set` argument."""
+    if problem.file is None:
+        return ""
+    if problem.file == "--set":
+        return f"--set {lines.override(problem.path)}".rstrip()
+    numbers = [str(number) for number in (problem.line, problem.column) if number is not None]
+    return ":".join([relative(problem.file), *numbers])
+
+
+def relative(file: str) -> str:
+    """A path relative to the current directory when it is inside it."""
+    try:
+        return str(Path(os.path.abspath(file)).relative_to(Path.cwd())) if os.path.exists(file) else file
+    except (OSError, ValueError):
+        return file
+
+
+def _excerpt(problem: Problem, line: str | None, console: Console) -> None:
+    """The line that is wrong, and a caret under the value."""
+    if line is None:
+        return
+    number = str(problem.line)
+    shown, start, length = _window(line, problem.column, max(console.width - len(number) - 6, 40))
+    gutter = " " * (3 + len(number))
+    console.print(styled((f"   {number} | ", STYLES["place"]), shown), soft_wrap=True)
+    if length:
+        caret = (" " * start + "^" * length, STYLES[problem.severity])
+        console.print(styled((f"{gutter} | ", STYLES["place"]), caret), soft_wrap=True)
+
+
+def _window(line: str, column: int | None, room: int) -> tuple[str, int, int]:
+    """The part of `line` to show in `room` cells, and where in it the carets start and how many there are."""
+    from rich.cells import cell_len, set_cell_size
+
+    at = min(column or 1, len(line) + 1) - 1
+    token = _TOKEN.match(line, at)
+    before = _visible(line[:at])
+    value = _visible(token[0]) if token else ""
+    value = value.removesuffix(":") if len(value) > 1 else value
+    shown = _visible(line)
+    start, length = cell_len(before), min(max(cell_len(value), 1), room // 2) if column else 0
+    if cell_len(shown) > room and start + length > room - 1:
+        # Far to the right: show the value with some of what is before it.
+        cut = max(len(before) - room // 3, 0)
+        shown, start = "…" + shown[cut:], cell_len(before[cut:]) + 1
+    if cell_len(shown) > room:
+        shown = set_cell_size(shown, room - 1).rstrip() + "…"
+    return shown, start, length
+
+
+def _visible(text: str) -> str:
+    """Tabs as four spaces, other control characters escaped; the same for a line and for the start of it."""
+    return "    ".join(clip(piece, len(piece) + 1) for piece in text.split("\t"))
+
+
+def verdict(preset: str, found: Sequence[Problem], console: Console) -> None:
+    """The line that sums up an invalid preset."""
+    write(console, styled(("✗ ", STYLES["error"]), (preset, "bold"), f" is invalid ({tally(found)})"), hang=2)
+
+
+def tally(found: Iterable[Problem]) -> str:
+    """`2 errors, 1 warning`."""
+    severities = [problem.severity for problem in found]
+    counts = [(severities.count(severity), severity) for severity in ("error", "warning", "note")]
+    return ", ".join(plural(count, severity) for count, severity in counts if count)
+
+
+def github(problem: Problem) -> str:
+    """A problem as a workflow command, which GitHub shows beside the line in a pull request."""
+    level = "notice" if problem.severity == "note" else problem.severity
+    known = {
+        "file": relative(problem.file) if problem.file not in (None, "--set") else None,
+        "line": problem.line,
+        "col": problem.column,
+        "title": problem.code,
+    }
+    properties = ",".join(f"{key}={_escape(value, True)}" for key, value in known.items() if value is not None)
+    path = f"{problem.path}: " if problem.path else ""
+    hint = f" (hint: {problem.hint})" if problem.hint else ""
+    return f"::{level} {properties}::{_escape(f'{path}{problem.message}{hint}', False)}"
+
+
+def _escape(value: object, is_property: bool) -> str:
+    text = safe(value).replace("%", "%25")
+    return text.replace(":", "%3A").replace(",", "%2C") if is_property else text
+
+
+# ---- figures ----------------------------------------------------------------------------------------------------
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 error`, `2 errors`, `1,024 errors`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def human(count: int, unit: str = "") -> str:
+    """Three digits and an SI prefix: `9.21 G`."""
+    number, step = float(count), 0
+    # 999.5 would be written 1000.
+    while number >= 999.5 and step < len(PREFIXES) - 1:
+        number, step = number / 1000, step + 1
+    if step == 0:
+        return f"{count} {unit}".rstrip()
+    digits = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:.{digits}f} {PREFIXES[step]}{unit}"
+
+
+def percent(part: int, whole: int) -> str:
+    """A share with one digit, without the sign."""
+    return f"{100 * part / whole:.1f}" if whole else "-"
+
+
+def shape(value: Any, joint: str = "×") -> str:
+    """A planned shape: `B×14×14×384`, or nothing."""
+    return joint.join(str(extent) for extent in value.labels) if value is not None else ""
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------
+
+
+def table(*columns: str, right: Iterable[str] = (), flexible: Iterable[str] = ()) -> Table:
+    """A table without lines but one below its head.
+
+    Args:
+        columns: Headings.
+        right: Those of figures.
+        flexible: Those of prose, which may be wrapped; others stay on one line.
+    """
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", border_style="dim")
+    for column in columns:
+        if column in flexible:
+            made.add_column(column, overflow="fold", ratio=1)
+        else:
+            made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    return made
+
+
+def grid(*justify: str) -> Table:
+    """A table without head and lines; one column for each of `left`, `right` and `prose` (which is wrapped)."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for how in justify:
+        if how == "prose":
+            made.add_column(overflow="fold")
+        else:
+            made.add_column(justify="right" if how == "right" else "left", no_wrap=True)
+    return made
+
+
+def branch(guide: str, name: str, count: int, kind: str) -> Text:
+    """The first cell of a row of a tree: guide, name, how many, type."""
+    many = f" ×{count}" if count > 1 else ""
+    gap = "  " if name else ""
+    return styled((guide, "dim"), name, (many, "cyan"), (f"{gap}{kind}", "dim" if name else "bold"))
+
+
+def show(renderable: RenderableType, console: Console | None = None, indent: int = 0) -> None:
+    """Print a table or text; in a pipe a table is as wide as it needs to be."""
+    from rich.measure import Measurement
+    from rich.padding import Padding
+
+    console = console or stdout()
+    padded = Padding(renderable, (0, 0, 0, indent)) if indent else renderable
+    width = console.width
+    if not console.is_terminal:
+        options = console.options.update(max_width=LONGEST)
+        width = max(width, Measurement.get(console, options, padded).minimum)
+    console.print(padded, width=width, crop=False, no_wrap=None)
+
+
+def heading(text: str, *more: str | tuple[str, str]) -> None:
+    """A bold line, and words after it."""
+    write(stdout(), styled((text, "bold"), *more))

@@ -1,0 +1,83 @@
+"""Shapes, parameters and operations of the global convolution."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from registry.shapes import Shape
+from registry.tape import Tape
+
+if TYPE_CHECKING:
+    from components.fft_conv.schema import CKConvND
+
+
+def parameters(conv: CKConvND) -> dict[str, tuple[int, ...]]:
+    """The weight of the signal itself, one per channel."""
+    return {"shortcut": (conv.hidden_dim,)}
+
+
+def forward(
+    conv: CKConvND, tape: Tape, x: Shape, is_bhl_input: bool = False, conditioning: Shape | None = None
+) -> Shape:
+    """(B, *N, C), or (B, C, *N) if channels come first, to the same shape."""
+    batch, extents = x[0], _extents(conv, x, is_bhl_input)
+    modulated = conditioning is not None and conv.kernel.takes_conditioning
+    sizes = _transform_sizes(conv, extents)
+    if modulated or not tape.cached_kernels:
+        taps, positions = tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
+        if conv.mask.entry.kind != "identity":
+            taps = tape.run("mask", grid=positions, x=taps)
+        tape.rfft(taps[0] * conv.hidden_dim, sizes)
+    lines = batch * conv.hidden_dim
+    tape.rfft(lines, sizes)
+    tape.complex(6 * lines * math.prod(sizes[:-1]) * (sizes[-1] // 2 + 1))
+    tape.rfft(lines, sizes)
+    tape.elementwise(2 * x.size)  # shortcut
+    return x
+
+
+def flop_count(
+    conv: CKConvND, tape: Tape, x: Shape, is_bhl_input: bool = False, conditioning: Shape | None = None
+) -> None:
+    """nvsubquadratic 0.2.0: kernel + t 5 C P sum(log2 F) + 6 C P + C S, with P = prod F and S samples.
+
+    t is 3 transforms, or 2 when the kernel is cached. They are charged as complex; the mask is left out.
+    """
+    extents = _extents(conv, x, is_bhl_input)
+    sizes = _transform_sizes(conv, extents)
+    tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
+    transforms = 2 if tape.cached_kernels and not conv.kernel.takes_conditioning else 3
+    points = math.prod(sizes)
+    channels = conv.hidden_dim
+    tape.published(int(transforms * 5 * channels * points * sum(math.log2(size) for size in sizes)))
+    tape.published(6 * channels * points)
+    tape.published(channels * math.prod(extents))
+
+
+def _extents(conv: CKConvND, x: Shape, is_bhl_input: bool) -> tuple[int, ...]:
+    """Samples per axis of a signal."""
+    channels, extents = (x[1], x[2:]) if is_bhl_input else (x[-1], x[1:-1])
+    if len(extents) != conv.data_dim or channels != conv.hidden_dim:
+        raise ValueError(
+            f"Expected a signal of {conv.hidden_dim} channels and {conv.data_dim} axes, "
+            f"got {channels} channels and {len(extents)} axes"
+        )
+    return tuple(extents)
+
+
+def _seq_lens(conv: CKConvND, extents: tuple[int, ...]) -> tuple[int, ...]:
+    """Samples the kernel grid covers on each side: half of them where it is single."""
+    return tuple((n + 1) // 2 if single else n for n, single in zip(extents, conv.single, strict=True))
+
+
+def _transform_sizes(conv: CKConvND, extents: tuple[int, ...]) -> tuple[int, ...]:
+    """Length of the transform of every axis, as `components.functional.fft_conv.transform_sizes`."""
+    sizes = []
+    for extent, reach, boundary in zip(extents, _seq_lens(conv, extents), conv.boundaries, strict=True):
+        taps = reach if boundary == "causal" else 2 * reach - 1
+        if boundary == "circular":
+            sizes.append(extent)
+        else:
+            sizes.append(min(extent + (taps if boundary == "causal" else (taps + 1) // 2), 2 * extent))
+    return tuple(sizes)

@@ -1,0 +1,67 @@
+"""What kernels of coordinates have in common, without torch: the fields that fix the grid, their rules, its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Union
+
+from registry.rules import Require
+from registry.schema import Component, Dims, Dim, InputSpec, Rank, follows
+from registry.shapes import Shape
+from registry.tape import Tape
+
+
+class OnGrid(Component):
+    """Base of the configs whose module starts from a grid of relative coordinates."""
+
+    rules = (
+        Require(
+            "isinstance(L_cache, int) or len(L_cache) == data_dim",
+            at="L_cache",
+            code="extent-count",
+            message="Expected L_cache to be one extent or {data_dim}, one per axis, got {len(L_cache)}",
+            why="every spatial axis has one reference extent",
+        ),
+        Require(
+            "(L_cache if isinstance(L_cache, int) else min(L_cache)) >= 2",
+            at="L_cache",
+            code="extent-too-small",
+            message="Expected extents of at least 2 in L_cache, got {L_cache if isinstance(L_cache, int) else min(L_cache)}",
+            hint="set L_cache to the extent of the token grid",
+            why="neighbouring samples are 1 / (L_cache - 1) apart",
+        ),
+    )
+
+    data_dim: Rank = follows("data_dim", "Number of spatial axes.")
+    L_cache: Union[Dim, Dims] = follows(
+        "L_cache",
+        "Extent in samples whose coordinates are [-1, 1]; one for all axes, or one per axis.",
+        code="extent-differs",
+        severity="warning",
+        why="the kernel is another function of position at another extent",
+        keeps=True,
+    )
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Reference extent of every axis; 2 where the extent itself is at fault, so that one fault is one problem."""
+        extent: int | tuple[int, ...] = getattr(self, "L_cache", 2)
+        return (extent,) * self.data_dim if isinstance(extent, int) else extent
+
+    def input_spec(self) -> InputSpec:
+        """As many samples per axis as the reference extent."""
+        return InputSpec(self.extents)
+
+    def inputs(self, spec: InputSpec, batch: Shape) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The number of samples per axis, and the conditioning vectors if there are any."""
+        conditioning = {"conditioning": batch + Shape(spec.condition)} if spec.condition else {}
+        return (spec.shape,), conditioning
+
+
+def grid(tape: Tape, seq_lens: Sequence[int], data_dim: int) -> Shape:
+    """`coordinate_grid`: N samples per axis -> (1, 2 N_1 - 1, ..., 2 N_D - 1, D); one product per coordinate."""
+    if len(seq_lens) != data_dim:
+        raise ValueError(f"Expected seq_lens of {data_dim} axes, got {len(seq_lens)}")
+    taps = [2 * n - 1 for n in seq_lens]
+    tape.elementwise(sum(taps))
+    return Shape((1, *taps, data_dim))

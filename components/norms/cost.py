@@ -1,0 +1,125 @@
+"""Shapes, parameters and operations of the normalisation layers. n: elements, r: things normalised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
+
+from registry.shapes import Shape
+from registry.tape import Tape
+
+if TYPE_CHECKING:
+    from components.norms.schema import (
+        GlobalResponseNorm,
+        GroupNorm,
+        L2Norm,
+        LayerNorm,
+        PerHeadRMSNorm,
+        RMSNorm,
+        RMSNormChannelFirst,
+    )
+
+
+def _rms(tape: Tape, elements: int, rows: int) -> None:
+    """Square, mean, + eps, rsqrt, times the root, times the weight: 4 n + 2 r."""
+    tape.reduction(elements)
+    tape.elementwise(3 * elements + rows)
+    tape.transcendental(rows)
+
+
+def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, tuple[int, ...]]:
+    """One factor per channel."""
+    return {"weight": (norm.dim,)}
+
+
+def rms_norm(norm: RMSNorm, tape: Tape, x: Shape) -> Shape:
+    """(*, dim) -> (*, dim)."""
+    tape.require_width(x, norm.dim)
+    _rms(tape, x.size, x.size // norm.dim)
+    return x
+
+
+def rms_norm_channel_first(norm: RMSNormChannelFirst, tape: Tape, x: Shape) -> Shape:
+    """(B, dim, *N) -> (B, dim, *N)."""
+    tape.require_width(x[:2], norm.dim)
+    _rms(tape, x.size, x.size // norm.dim)
+    return x
+
+
+def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, ...]]:
+    """One factor per channel of a head."""
+    return {"norm.weight": (norm.head_dim,)}
+
+
+def per_head_rms_norm(norm: PerHeadRMSNorm, tape: Tape, x: Shape) -> Shape:
+    """(*, num_heads head_dim) -> (*, num_heads head_dim)."""
+    tape.require_width(x, norm.dim)
+    _rms(tape, x.size, x.size // norm.head_dim)
+    return x
+
+
+def rms_norm_flop_count(norm: object, tape: Tape, x: Shape) -> None:
+    """nvsubquadratic 0.2.0: 3 T dim, for all RMS norms."""
+    tape.published(3 * x.size)
+
+
+def l2_norm(norm: L2Norm, tape: Tape, x: Shape) -> Shape:
+    """(*) -> (*): norm 2 n, lower bound r, quotient n."""
+    if not -len(x) <= norm.dim < len(x):
+        raise ValueError(f"Expected {len(x)} axes to include axis {norm.dim}, got shape {x.labels}")
+    tape.reduction(2 * x.size)
+    tape.elementwise(x.size // x[norm.dim] + x.size)
+    return x
+
+
+def global_response_norm_parameters(norm: GlobalResponseNorm) -> dict[str, tuple[int, ...]]:
+    """A gain and an offset per channel."""
+    return {"gamma": (norm.dim,), "beta": (norm.dim,)}
+
+
+def global_response_norm(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> Shape:
+    """(B, *N, dim) -> (B, *N, dim)."""
+    tape.require_width(x, norm.dim)
+    if len(x) < 3:
+        raise ValueError(f"Expected an input (B, *N, {norm.dim}), got shape {x.labels}")
+    energies = x[0] * norm.dim
+    tape.reduction(2 * x.size + energies)  # norms over space, their mean over channels
+    tape.elementwise(x[0] + 3 * energies)  # + eps, quotient, times gamma, + 1
+    tape.elementwise(2 * x.size)  # times the scale, + beta
+    return x
+
+
+def global_response_norm_flop_count(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> None:
+    """nvsubquadratic 0.2.0: 6 T dim."""
+    tape.published(6 * x.size)
+
+
+def layer_norm_parameters(norm: LayerNorm) -> dict[str, tuple[int, ...]]:
+    """A scale and a shift per channel, as asked for."""
+    names = ("weight", "bias")[: norm.elementwise_affine * (1 + norm.bias)]
+    return {name: (norm.normalized_shape,) for name in names}
+
+
+def layer_norm(norm: LayerNorm, tape: Tape, x: Shape) -> Shape:
+    """(*, width) -> (*, width)."""
+    tape.require_width(x, norm.normalized_shape)
+    _centred(tape, x.size, x.size // norm.normalized_shape, len(norm.parameters()))
+    return x
+
+
+def group_norm_parameters(norm: GroupNorm) -> dict[str, tuple[int, ...]]:
+    """A scale and a shift per channel, if asked for."""
+    return {name: (norm.num_channels,) for name in ("weight", "bias") if norm.affine}
+
+
+def group_norm(norm: GroupNorm, tape: Tape, x: Shape) -> Shape:
+    """(B, num_channels, *N) -> (B, num_channels, *N)."""
+    tape.require_width(x[:2], norm.num_channels)
+    _centred(tape, x.size, x[0] * norm.num_groups, len(norm.parameters()))
+    return x
+
+
+def _centred(tape: Tape, elements: int, rows: int, affine: int) -> None:
+    """Mean, difference, square, mean, + eps, rsqrt, product, then scale and shift: (5 + affine) n + 2 r."""
+    tape.reduction(2 * elements)
+    tape.elementwise((3 + affine) * elements + rows)
+    tape.transcendental(rows)

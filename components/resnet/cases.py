@@ -1,0 +1,127 @@
+"""What the residual networks must accept and refuse."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from registry.cases import Case, Invalid, width
+
+MLP = {"type": "mlp", "activation": "glu", "expansion_factor": 2.0}
+
+
+def block(rank: int, norm: str = "rms_norm") -> dict[str, Any]:
+    """A residual block with Hyena over `rank` axes; its widths follow from the network."""
+    kernel = {"type": "siren_kernel_nd", "mlp_hidden_dim": 6, "num_layers": 3, "embedding_dim": 4, "omega_0": 5.0}
+    conv = {"type": "ckconv_nd", "kernel": {**kernel, "L_cache": 6, "use_bias": True}, "mask": "gaussian_modulation_nd"}
+    hyena = {
+        "type": "hyena",
+        "global_conv": {**conv, "grid_type": "double", "fft_padding": "zero"},
+        "short_conv": {"type": f"conv{rank}d", "kernel_size": 3, "padding": 1, "groups": "depthwise"},
+        "gate_nonlinear": "silu",
+        "pixelhyena_norm": "rms_norm",
+        "qk_norm": "l2_norm",
+    }
+    return {
+        "type": "residual_block",
+        "sequence_mixer": {"type": "qkv_sequence_mixer", "mixer": hyena},
+        "sequence_mixer_norm": norm,
+        "condition_mixer": "identity",
+        "condition_mixer_norm": "identity",
+        "mlp": MLP,
+        "mlp_norm": norm,
+        "dropout": {"type": "dropout", "p": 0.0},
+    }
+
+
+def net(kind: str = "residual_network", rank: int = 2, **fields: Any) -> dict[str, Any]:
+    """A small network from 3 channels to 5."""
+    found = {
+        "type": kind,
+        "in_channels": 3,
+        "out_channels": 5,
+        "num_blocks": 2,
+        "hidden_dim": 8,
+        "data_dim": rank,
+        "in_proj": "linear",
+        "out_proj": "linear",
+        "norm": "rms_norm",
+        "block": block(rank),
+        "dropout_in": {"type": "dropout", "p": 0.0},
+    }
+    return {**found, **fields}
+
+
+def conditioned(**fields: Any) -> dict[str, Any]:
+    """A network whose blocks are conditioned by a vector of 8 channels."""
+    adaln = {
+        "type": "adaln_zero_residual_block",
+        "sequence_mixer": block(2)["sequence_mixer"],
+        "sequence_mixer_norm": "layer_norm",
+        "mlp": MLP,
+        "mlp_norm": "layer_norm",
+        "condition_norm": "layer_norm",
+        "dropout": "identity",
+    }
+    return net(block=adaln, **fields)
+
+
+_PATCHES = {
+    "in_proj": {"type": "patchify", "patch_size": 2},
+    "out_proj": {"type": "unpatchify", "patch_size": 2},
+}
+
+CASES = (
+    Case(net(), shape=(5, 4, 3)),
+    Case(net(type="ResidualNetwork", target_size=2, gradient_checkpointing=True), shape=(5, 4, 3)),
+    Case(net(target_size=[1, 3]), shape=(5, 4, 3)),
+    Case(net(rank=1, target_size=1), shape=(6, 3)),
+    Case(net(rank=3, num_blocks=1), shape=(2, 3, 4, 3)),
+    Case(net(**_PATCHES), shape=(4, 6, 3)),
+    Case(conditioned(), shape=(5, 4, 3), condition=(8,)),
+    Case(conditioned(condition_in_proj="linear"), shape=(5, 4, 3), condition=(8,)),
+    Case(net("classification_resnet"), shape=(5, 4, 3)),
+    Case(net("ClassificationResNet", rank=1, in_proj={"type": "linear", "bias": False}), shape=(6, 3)),
+    Case(conditioned(type="classification_resnet"), shape=(5, 4, 3), condition=(8,)),
+)
+
+INVALID = (
+    Invalid(net(target_size=[1, 2, 3]), "target-rank", "target_size"),
+    Invalid(net(target_size=0), "bad-value", "target_size"),
+    Invalid({**net(target_size=6), "input": {"shape": [5, 4, 3]}}, "shape", "input.shape", "target_size"),
+    Invalid({**net(), "input": {"shape": [5, 4, 2]}}, "shape", "input.shape"),
+    Invalid(net(data_dim=4), "bad-value", "data_dim"),
+    Invalid(net(num_blocks=0), "bad-value", "num_blocks"),
+    Invalid(net(in_proj={"type": "linear", "in_features": 4}), "mismatch", "in_proj.in_features"),
+    Invalid(net(out_proj={"type": "linear", "out_features": 4}), "mismatch", "out_proj.out_features"),
+    Invalid(net(norm={"type": "rms_norm", "dim": 7}), "mismatch", "norm.dim"),
+    Invalid(net(block="rms_norm"), "wrong-kind", "block"),
+    Invalid(net("classification_resnet", target_size=2), "unknown-field", "target_size"),
+    Invalid(net("classification_resnet", out_channels=0), "bad-value", "out_channels"),
+)
+
+
+def _random(kind: str, rng: random.Random) -> Case:
+    """A random valid network."""
+    rank, channels = rng.randint(1, 3), width(rng)
+    config = net(
+        kind,
+        rank,
+        in_channels=channels,
+        out_channels=width(rng),
+        num_blocks=rng.randint(1, 3),
+        hidden_dim=2 * width(rng),
+        block=block(rank, rng.choice(["rms_norm", "layer_norm"])),
+        norm=rng.choice(["rms_norm", "layer_norm", "identity"]),
+        in_proj={"type": "linear", "bias": rng.random() < 0.5},
+        dropout_in=rng.choice(["identity", {"type": "dropout", "p": 0.1}]),
+    )
+    if kind == "residual_network":
+        config["target_size"] = rng.choice([None, 1, 2, [rng.randint(1, 2) for _ in range(rank)]])
+    return Case(config, shape=(*(rng.randint(2, 5) for _ in range(rank)), channels))
+
+
+DRAW = {
+    "residual_network": lambda rng: _random("residual_network", rng),
+    "classification_resnet": lambda rng: _random("classification_resnet", rng),
+}
