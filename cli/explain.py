@@ -6,13 +6,19 @@ from typing import Any
 
 from cli import render
 from cli.guard import Refused
-from registry import check, compose, discover, plan, reader, sources, store
+from registry import store
+from registry.check import CODES as CHECK
+from registry.compose import CODES as COMPOSE
+from registry.discover import CODES as DISCOVER
 from registry.errors import clip
 from registry.names import did_you_mean
+from registry.plan import CODES as PLAN
+from registry.reader import CODES as READER
 from registry.schema import fields_of
+from registry.sources import CODES as SOURCES
 
-CORE = (reader, sources, compose, check, plan, discover)
-"""Modules that give codes of their own."""
+CORE = (READER, SOURCES, COMPOSE, CHECK, PLAN, DISCOVER)
+"""Codes that no component gives."""
 
 
 def explain(code: str, form: str) -> None:
@@ -37,8 +43,8 @@ def explain(code: str, form: str) -> None:
 def codes() -> dict[str, dict[str, Any]]:
     """Every code: what it means, and the rules that give it."""
     known: dict[str, dict[str, Any]] = {}
-    for module in CORE:
-        for code, meaning in module.CODES.items():
+    for table in CORE:
+        for code, meaning in table.items():
             known[code] = {"code": code, "meaning": meaning, "rules": []}
     for entry in store.entries():
         fields = fields_of(entry.schema)

@@ -15,7 +15,7 @@ MEANING: Mapping[str, str] = {
 }
 """What each convention counts."""
 KIND_WIDTH = 10
-"""Cells of one column of figures, with the space before it."""
+"""Cells of the column of a kind, with the space before it; `transcendental` takes some more."""
 
 
 def flops(
@@ -36,6 +36,8 @@ def flops(
         render.data({**found.to_dict(depth), "preset": preset})
         return
     render.heading(preset, f": {plan.summary}" if plan.summary else "")
+    said = f"{found.mode} pass of batch {found.batch:,}, convention {convention}: {MEANING[convention]}"
+    render.heading("", (said, "dim"))
     render.plain("")
     _totals(found)
     render.plain("")
@@ -44,20 +46,19 @@ def flops(
 
 def _totals(found: Cost) -> None:
     """The figures of the whole network, for people and exactly."""
-    name = "MACs" if found.unit == "mac" else "FLOPs"
-    grid = render.grid("left", "right", "right", "prose")
-    said = f"{found.convention}: {MEANING[found.convention]}"
-    grid.add_row(name, *_figure(found.flops), render.styled((said, "dim")))
+    grid = render.grid("left", "right", "right", "right")
+    grid.add_row(render.styled((_unit(found), "bold")), *_figure(found.flops))
     for kind, count in _kinds(found, found.root.counts).items():
-        share = f"{render.percent(count, found.flops)} %"
-        grid.add_row(f"  {kind}", *_figure(count), render.styled((share, "dim")))
-    memory = found.memory
-    grid.add_row("parameters", *_figure(found.params))
-    grid.add_row("  memory", *_figure(memory["param_bytes"], "B"), render.styled(("at float32", "dim")))
-    if memory["buffer_bytes"]:
-        grid.add_row("buffers", *_figure(memory["buffer_bytes"], "B"), render.styled(("at float32", "dim")))
-    grid.add_row("pass", render.styled(found.mode), render.styled(f"batch {found.batch:,}"))
+        grid.add_row(f"  {kind}", *_figure(count), render.styled((f"{render.percent(count, found.flops)} %", "dim")))
+    grid.add_row(render.styled(("parameters", "bold")), *_figure(found.params))
+    for label, key in (("  weights, float32", "param_bytes"), ("  buffers, float32", "buffer_bytes")):
+        if found.memory[key]:
+            grid.add_row(label, *_figure(found.memory[key], "B"))
     render.show(grid)
+
+
+def _unit(found: Cost) -> str:
+    return "MACs" if found.unit == "mac" else "FLOPs"
 
 
 def _figure(count: int, unit: str = "") -> tuple[str, str]:
@@ -73,45 +74,35 @@ def _kinds(found: Cost, counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _tree(found: Cost, depth: int | None) -> None:
-    def counts(node: Node) -> bool:
-        return bool(found.project(node.counts) or node.params)
-
-    rows = tree.rows(found.root, depth, counts)
-    console = render.stdout()
+    """One row a component, those without operations and parameters left out; equal ones together."""
+    rows = tree.rows(found.root, depth, lambda node: bool(found.project(node.counts) or node.params))
     labels = [render.branch(row.guide, row.name, row.count, row.node.type) for row in rows]
-    width = min(max(label.cell_len for label in labels), console.width // 2 + 4)
-    kinds = _columns(found, console.width - width - 3 * KIND_WIDTH)
-    name = "MACs" if found.unit == "mac" else "FLOPs"
-    rest = "other" if kinds and set(kinds) != set(_kinds(found, found.root.counts)) else ""
-    figures = [name, "%", "params", *kinds, *([rest] if rest else [])]
-    table = render.table("component", *figures, right=figures)
-    for row, label in zip(rows, labels):
-        total = found.project(row.node.counts) * row.times
-        split = {kind: count * row.times for kind, count in _kinds(found, row.node.counts).items()}
-        cells = [split.pop(kind, 0) for kind in kinds] + ([sum(split.values())] if rest else [])
-        table.add_row(
-            label,
-            _cell(total),
-            render.percent(total, found.flops) if total else "",
-            _cell(row.node.params * row.times),
-            *[render.styled((_cell(cell), "dim")) for cell in cells],
-        )
-    render.show(table, console)
+    totals = [found.project(row.node.counts) * row.times for row in rows]
+    columns = {
+        _unit(found): [_cell(total) for total in totals],
+        "%": [render.percent(total, found.flops) for total in totals],
+        "params": [_cell(row.node.params * row.times) for row in rows],
+    }
+    taken = max(label.cell_len for label in labels) + sum(max(map(len, cells)) for cells in columns.values())
+    room = render.stdout().width - min(taken, render.LABEL + 24) - render.GAP * len(columns)
+    for kinds in _groups(_kinds(found, found.root.counts), room):
+        counts = [sum(_kinds(found, row.node.counts).get(kind, 0) for kind in kinds) * row.times for row in rows]
+        columns[kinds[0] if len(kinds) == 1 else "other"] = [_cell(count) for count in counts]
+    render.tree_table(labels, columns)
     if any(row.count > 1 for row in rows):
-        render.write(console, render.styled(("\n×n: n equal modules in one row, which gives their sum", "dim")))
+        render.footnote("×n: n equal modules in one row, with their sum; what the rows below a module leave is its own")
 
 
 def _cell(count: int) -> str:
     return render.human(count) if count else ""
 
 
-def _columns(found: Cost, room: int) -> list[str]:
-    """The kinds with most operations that have room for a column each; one place is kept for all others."""
-    kinds = _kinds(found, found.root.counts)
+def _groups(counts: Mapping[str, int], room: int) -> list[list[str]]:
+    """Kinds that get a column, the small ones together in the last, as many as `room` cells hold; or none."""
     places = room // KIND_WIDTH
-    if len(kinds) < 2 or places < 2:
+    if len(counts) < 2 or places < 2:
         return []
-    if len(kinds) > places:
-        largest = sorted(kinds, key=lambda kind: -kinds[kind])[: places - 1]
-        return [kind for kind in kinds if kind in largest]
-    return list(kinds)
+    if len(counts) <= places:
+        return [[kind] for kind in counts]
+    large = sorted(counts, key=lambda kind: -counts[kind])[: places - 1]
+    return [[kind] for kind in counts if kind in large] + [[kind for kind in counts if kind not in large]]

@@ -19,9 +19,6 @@ def inspect(preset: str, overrides: list[str], depth: int | None, form: str) -> 
     render.heading(preset, f": {plan.summary}" if plan.summary else "")
     render.plain("")
     _show(root, depth)
-    if plan.spec is None:
-        render.plain("")
-        render.heading("", ("Shapes are unknown: add input: {shape: [...]} to the preset", "dim"))
 
 
 def to_dict(node: Node, depth: int | None = None) -> dict[str, Any]:
@@ -53,19 +50,18 @@ def _labels(shape: Any) -> list[int | str] | None:
 
 def _show(root: Node, depth: int | None) -> None:
     rows = tree.rows(root, depth)
-    table = render.table("component", "input", "output", "params", "FLOPs", right=("params", "FLOPs"))
-    for row in rows:
-        node = row.node
-        entering, leaving = render.shape(node.input_shape), render.shape(node.output_shape)
-        flops = sum(node.counts.values()) * row.times
-        table.add_row(
-            render.branch(row.guide, row.name, row.count, node.type),
-            entering,
-            leaving,
-            render.human(node.params * row.times) if node.params else "",
-            render.human(flops) if flops else "",
-        )
-    render.show(table)
+    flops = [sum(row.node.counts.values()) * row.times for row in rows]
+    columns = {
+        "input": [render.shape(row.node.input_shape) for row in rows],
+        "output": [render.shape(row.node.output_shape) for row in rows],
+        "params": [render.human(row.node.params * row.times) if row.node.params else "" for row in rows],
+        "FLOPs": [render.human(count) if count else "" for count in flops],
+    }
+    if not root.records:
+        columns = {"params": columns["params"]}
+    labels = [render.branch(row.guide, row.name, row.count, row.node.type) for row in rows]
+    render.tree_table(labels, columns, left=("input", "output"), optional=("input", "FLOPs"))
     if any(row.count > 1 for row in rows):
-        text = "\n×n: n equal modules in one row, with the sum of their parameters and FLOPs"
-        render.write(render.stdout(), render.styled((text, "dim")))
+        render.footnote("×n: n equal modules in one row, with the sum of their parameters and FLOPs")
+    if not root.records:
+        render.footnote("shapes are unknown: add input: {shape: [...]} to the preset")

@@ -43,6 +43,8 @@ def instantiate(
             f"Expected {preset} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
         )
     with _waiting(f"building {preset}"):
+        import torch  # noqa: F401 (its import is not part of the time to build)
+
         started = time.perf_counter()
         module = _build(plan, device, dtype, seed)
         seconds = time.perf_counter() - started

@@ -39,14 +39,13 @@ def components(kind: str | None, form: str) -> None:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.kind, []).append(entry)
-    width = max((len(entry.name) for entry in entries), default=0)
     for index, name in enumerate(sorted(groups)):
         if index:
             render.plain("")
         render.heading(name)
         grid = render.grid("left", "prose")
         for entry in groups[name]:
-            grid.add_row(entry.name.ljust(width), render.styled((entry.summary, "dim")))
+            grid.add_row(entry.name, render.styled((entry.summary, "dim")))
         render.show(grid, indent=2)
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,10 @@ WIDTH = 120
 """Columns where there is no terminal to ask and COLUMNS is not set."""
 LONGEST = 2_000
 """Characters of any one text; more are cut."""
+GAP = 3
+"""Cells between two columns of a table."""
+LABEL = 48
+"""Cells the labels of a tree should have, before columns beside it are left out."""
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "hint": "green", "place": "blue"}
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _ASCII = {"✓": "+", "✗": "x", "×": "x", "…": "~", "│": "|", "├": "|", "└": "`", "─": "-", "→": ">", "·": "-", "≥": ">"}
@@ -101,10 +105,9 @@ def write(console: Console, text: Text, hang: int = 4) -> None:
     if not console.is_terminal:
         console.print(text, soft_wrap=True)
         return
-    first, *rest = text.wrap(console, max(console.width - hang, 20))
-    console.print(first, soft_wrap=True)
-    for line in rest:
-        console.print(Text(" " * hang) + line, soft_wrap=True)
+    for number, line in enumerate(text.wrap(console, max(console.width - hang, 20))):
+        line.rstrip()
+        console.print(Text(" " * hang if number else "") + line, soft_wrap=True)
 
 
 def styled(*pieces: str | tuple[str, str]) -> Text:
@@ -270,8 +273,11 @@ def human(count: int, unit: str = "") -> str:
 
 
 def percent(part: int, whole: int) -> str:
-    """A share with one digit, without the sign."""
-    return f"{100 * part / whole:.1f}" if whole else "-"
+    """A share with one digit, without the sign; nothing for none."""
+    if not part or not whole:
+        return ""
+    share = 100 * part / whole
+    return f"{share:.1f}" if share >= 0.1 else "<0.1"
 
 
 def shape(value: Any, joint: str = "×") -> str:
@@ -318,24 +324,62 @@ def grid(*justify: str) -> Table:
 def branch(guide: str, name: str, count: int, kind: str) -> Text:
     """The first cell of a row of a tree: guide, name, how many, type."""
     many = f" ×{count}" if count > 1 else ""
-    gap = "  " if name else ""
-    return styled((guide, "dim"), name, (many, "cyan"), (f"{gap}{kind}", "dim" if name else "bold"))
+    if not name:
+        return styled((kind, "bold"))
+    return styled((guide, "dim"), name, (many, "cyan"), ("" if name == kind else f"  {kind}", "dim"))
+
+
+def tree_table(
+    labels: Sequence[Text], columns: Mapping[str, Sequence[str]], left: Sequence[str] = (), optional: Sequence[str] = ()
+) -> None:
+    """Print a tree with columns beside it.
+
+    Args:
+        labels: First cells, from `branch`.
+        columns: The other cells by heading, one for each label.
+        left: Headings of columns that are no figures.
+        optional: Headings of columns to leave out where there is no room, the first one first.
+    """
+    console = stdout()
+    shown = dict(columns)
+    natural = max(label.cell_len for label in labels)
+    room = natural
+    for drop in [None, *optional]:
+        if drop:
+            shown.pop(drop, None)
+        widths = [max(len(head), *map(len, cells)) + GAP for head, cells in shown.items()]
+        room = console.width - sum(widths)
+        if not console.is_terminal or room >= min(natural, LABEL):
+            break
+    made = table("component", *shown, right=[head for head in shown if head not in left])
+    made.columns[0].width = natural if not console.is_terminal else max(min(natural, room), 10)
+    for label, *cells in zip(labels, *shown.values()):
+        made.add_row(label, *cells)
+    show(made, console)
 
 
 def show(renderable: RenderableType, console: Console | None = None, indent: int = 0) -> None:
-    """Print a table or text; in a pipe a table is as wide as it needs to be."""
+    """Print a table, without spaces at the ends of lines; in a pipe it is as wide as it needs to be."""
     from rich.measure import Measurement
-    from rich.padding import Padding
+    from rich.text import Text
 
     console = console or stdout()
-    padded = Padding(renderable, (0, 0, 0, indent)) if indent else renderable
-    width = console.width
+    options = console.options.update(width=console.width - indent)
     if not console.is_terminal:
-        options = console.options.update(max_width=LONGEST)
-        width = max(width, Measurement.get(console, options, padded).minimum)
-    console.print(padded, width=width, crop=False, no_wrap=None)
+        natural = Measurement.get(console, options.update(max_width=LONGEST), renderable).maximum
+        options = options.update(width=natural)
+    for segments in console.render_lines(renderable, options, pad=False):
+        line = Text(" " * indent).append_tokens((segment.text, segment.style) for segment in segments)
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def heading(text: str, *more: str | tuple[str, str]) -> None:
     """A bold line, and words after it."""
-    write(stdout(), styled((text, "bold"), *more))
+    write(stdout(), styled((text, "bold"), *more), hang=0)
+
+
+def footnote(text: str) -> None:
+    """A line below a table, with a blank one between."""
+    plain("")
+    heading("", (text, "dim"))

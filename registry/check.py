@@ -39,10 +39,17 @@ CODES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Scope:
-    """Facts that reach a node, and the path of the field that says each of them."""
+    """Facts that reach a node.
+
+    Attributes:
+        facts: Their values.
+        origins: Path of the field that says each of them.
+        lost: Facts that are unknown only because what they follow from is at fault, and was reported.
+    """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, Path] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -195,6 +202,8 @@ class Checker:
                 failed.discard(name)
                 if name not in values or not mark.keeps:
                     values[name] = expected
+            elif name not in values and mark is not None and not scope.lost.isdisjoint(mark.value.names):
+                failed.add(name)
             elif name not in values and name not in failed:
                 default = info.get_default(call_default_factory=True)
                 if default is PydanticUndefined:
@@ -243,12 +252,12 @@ class Checker:
                 values[name] = None
                 continue
             elif mark.many:
-                children = self._many(raw, (*path, name), mark, values, scope, origins)
+                children = self._many(raw, (*path, name), mark, values, scope, origins, failed)
                 if children is not None:
                     values[name] = children
                     continue
             else:
-                child = self.component(raw, (*path, name), mark.kinds, _inner_scope(mark, values, scope, origins))
+                child = self.component(raw, (*path, name), mark.kinds, _inner_scope(mark, values, scope, origins, failed))
                 if child is not None:
                     values[name] = child
                     continue
@@ -262,6 +271,7 @@ class Checker:
         values: Mapping[str, Any],
         scope: Scope,
         origins: Mapping[str, Path],
+        failed: set[str],
     ) -> dict[str, Component] | None:
         if not isinstance(raw, dict) or not raw:
             message = f"Expected a mapping from keys to {_kinds_text(mark.kinds)}, got {clip(_show(raw))}"
@@ -269,7 +279,7 @@ class Checker:
             return None
         children = {}
         for key, item in raw.items():
-            inner = _inner_scope(mark, {**values, "key": key}, scope, origins)
+            inner = _inner_scope(mark, {**values, "key": key}, scope, origins, failed)
             children[str(key)] = self.component(item, (*path, key), mark.kinds, inner)
         if any(child is None for child in children.values()):
             return None
@@ -303,12 +313,16 @@ class Checker:
         return component
 
 
-def _inner_scope(mark: Slot, values: Mapping[str, Any], scope: Scope, origins: Mapping[str, Path]) -> Scope:
+def _inner_scope(
+    mark: Slot, values: Mapping[str, Any], scope: Scope, origins: Mapping[str, Path], failed: set[str]
+) -> Scope:
     """Facts of a child: those that reached its owner, and those its slot gives."""
     if not mark.gives:
         return scope
     facts, sources = dict(scope.facts), dict(scope.origins)
     names = {**scope.facts, **values}
+    at_fault = failed | {name for name in scope.lost if name not in values}
+    lost = scope.lost - mark.gives.keys()
     for fact in mark.gives:
         facts.pop(fact, None)
         sources.pop(fact, None)
@@ -316,11 +330,13 @@ def _inner_scope(mark: Slot, values: Mapping[str, Any], scope: Scope, origins: M
         try:
             facts[fact] = expr(names)
         except (Unknown, TypeError, AttributeError):
+            if not at_fault.isdisjoint(expr.names):
+                lost |= {fact}
             continue
         source = _origin(expr, origins, scope.origins)
         if source is not None:
             sources[fact] = source
-    return Scope(facts, sources)
+    return Scope(facts, sources, lost)
 
 
 def _origin(expr: Expr, first: Mapping[str, Path], second: Mapping[str, Path]) -> Path | None:

@@ -63,9 +63,9 @@ def _name(target: str) -> str:
 
 
 def objective(output: Any) -> torch.Tensor:
-    """What the recorded gradients are gradients of: sum(out * linspace(-1, 1)) of the (first) floating output."""
-    first = next(leaf for leaf in leaves(output) if leaf.requires_grad)
-    return (first * torch.linspace(-1, 1, first.numel()).view_as(first)).sum()
+    """What the recorded gradients are gradients of: sum(out * linspace(-1, 1)) over every floating output."""
+    found = [leaf for leaf in leaves(output) if leaf.requires_grad]
+    return sum(((leaf * torch.linspace(-1, 1, leaf.numel()).view_as(leaf)).sum() for leaf in found), torch.zeros(()))
 
 
 def leaves(value: Any) -> list[torch.Tensor]:

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from components.functional import ssm_init
-from components.functional.ssm_kernel import TRANSFORMS, StateSpaceKernel, positive, stored
+from components.functional import ssm_common
+from components.functional.ssm_kernel import StateSpaceKernel, positive, stored
 from components.functional.ssm_layer import StateSpaceLayer
 from components.s4.module import S4, S4Kernel
 from components.s4d.module import S4D, S4DKernel, S4DSequenceMixer
 
 FEATURES, STATES, LENGTH, BATCH = 4, 8, 13, 2
-DIAGONAL = [(S4DKernel, init, disc) for init in ssm_init.INITS for disc in ("zoh", "bilinear", "dss")]
-LOW_RANK = [(S4Kernel, init, "bilinear") for init in ssm_init.INITS]
+DIAGONAL = [(S4DKernel, init, disc) for init in ssm_common.INITS for disc in ("zoh", "bilinear", "dss")]
+LOW_RANK = [(S4Kernel, init, "bilinear") for init in ssm_common.INITS]
 EVERY_KERNEL = pytest.mark.parametrize(("kind", "init", "disc"), DIAGONAL + LOW_RANK)
 BOTH_LAYERS = pytest.mark.parametrize("kind", [S4, S4D])
 
@@ -223,7 +224,7 @@ def test_gradients_are_those_of_finite_differences(kind: type[StateSpaceKernel],
     assert kernel.inv_dt.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("transform", TRANSFORMS)
+@pytest.mark.parametrize("transform", ssm_common.TRANSFORMS)
 def test_transforms_and_their_inverses(transform: str) -> None:
     value = torch.tensor([1e-3, 0.1, 0.9], dtype=torch.float64)
     offset = 1e-4 if transform == "relu" else 0.0
@@ -289,7 +290,7 @@ def test_hippo_tables_have_the_published_values() -> None:
 
 def test_combined_initialisations_share_the_sets() -> None:
     sets = ssm_init.initial_sets("all", 8, sets=8)
-    for position, part in enumerate(ssm_init.COMBINED_INITS["all"]):
+    for position, part in enumerate(ssm_common.COMBINED_INITS["all"]):
         alone = ssm_init.initial_sets(part, 8, sets=2)
         assert torch.equal(sets.eigenvalues[2 * position : 2 * position + 2], alone.eigenvalues)
     with pytest.raises(ValueError, match="multiple of 4"):
@@ -305,7 +306,7 @@ def test_initial_options_act() -> None:
     assert torch.allclose(scaled.eigenvalues.real, 2 * base.eigenvalues.real)
     assert torch.allclose(scaled.eigenvalues.imag, 0.5 * base.eigenvalues.imag)
     assert torch.allclose(scaled.B, 0.7 * base.B)
-    for name in ssm_init.INPUT_INITS:
+    for name in ssm_common.INPUT_INITS:
         B = ssm_init.initial_sets("diag-lin", 8, options=ssm_init.DiagonalOptions(B_init=name)).B
         assert name == "random" or torch.allclose(B.abs(), torch.ones(1).double())
     normal = ssm_init.initial_sets("diag-lin", 8, options=ssm_init.DiagonalOptions(normalize=True))

@@ -31,7 +31,9 @@ def forward(block: AdaLNZeroResidualBlock, tape: Tape, x: Shape, condition: Opti
 def _pool(block: AdaLNZeroResidualBlock, tape: Tape, condition: Optional[Shape]) -> Shape:
     """Mean over the positions of the condition, then its norm: (B, C) or (B, *M, C) -> (B, C)."""
     if condition is None or len(condition) < 2:
-        raise ValueError(f"Expected input.condition, such as [{block.hidden_dim}], got {condition and condition.labels}")
+        raise ValueError(
+            f"Expected input.condition, such as [{block.hidden_dim}], got {condition and condition.labels}"
+        )
     tape.require_width(condition, block.hidden_dim)
     if len(condition) > 2:
         tape.reduction(condition.size)
@@ -41,7 +43,7 @@ def _pool(block: AdaLNZeroResidualBlock, tape: Tape, condition: Optional[Shape])
 
 
 def _branch(tape: Tape, norm: str, body: str, x: Shape, vector: int, **kwargs: Shape) -> None:
-    """x + gate dropout(body(norm(x) (1 + scale) + shift)); a scale has `vector` elements."""
+    """Record x + gate dropout(body(norm(x) (1 + scale) + shift)); a scale has `vector` elements."""
     normed = tape.run(norm, x)
     tape.elementwise(vector + 2 * x.size)
     output = tape.run("dropout", tape.run(body, normed, **kwargs))

@@ -87,8 +87,9 @@ class AdaLNZeroResidualBlock(nn.Module):
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = modulation.chunk(6, dim=-1)
         mixed = self.sequence_mixer(self.sequence_norm(x) * (1 + scale_1) + shift_1, conditioning=pooled)
         x = x + gate_1 * self.dropout(mixed)
-        x = x + gate_2 * self.dropout(self.mlp(self.mlp_norm(x) * (1 + scale_2) + shift_2))
-        return x
+        mixed = self.mlp(self.mlp_norm(x) * (1 + scale_2) + shift_2)
+        out: Tensor = x + gate_2 * self.dropout(mixed)
+        return out
 
     def _pool(self, condition: Tensor | None) -> Tensor:
         """Average a condition over its positions and normalise it: [B, C] or [B, *M, C] -> [B, C]."""

@@ -13,8 +13,12 @@ from registry.store import register
 WIDTH = {"hidden_dim": "hidden_dim"}
 
 
-@register("adaln_zero_residual_block", kind="block", module="components.adaln_zero.module:AdaLNZeroResidualBlock",
-          aliases=("AdaLNZeroResidualBlock",))  # fmt: skip
+@register(
+    "adaln_zero_residual_block",
+    kind="block",
+    module="components.adaln_zero.module:AdaLNZeroResidualBlock",
+    aliases=("AdaLNZeroResidualBlock",),
+)
 class AdaLNZeroResidualBlock(Component):
     """Two residual branches, shifted, scaled and gated by a condition; the identity at first."""
 

@@ -23,8 +23,9 @@ CASES = (
 INVALID = (
     Invalid(_attention(num_heads=5), "divisible", "hidden_dim"),
     Invalid(_attention(num_heads=0), "bad-value", "num_heads"),
-    Invalid({"type": "attention", "hidden_dim": 24, "num_heads": 2, "use_rope": False}, "missing-field",
-            "apply_qk_norm"),
+    Invalid(
+        {"type": "attention", "hidden_dim": 24, "num_heads": 2, "use_rope": False}, "missing-field", "apply_qk_norm"
+    ),
     Invalid(_attention(use_rope=None), "bad-value", "use_rope"),
     Invalid(_attention(use_rope=True), "rope-grid", "rope_spatial_dims"),
     Invalid(_attention(num_heads=4, use_rope=True, rope_spatial_dims=[3, 4]), "rope-head-dim", "num_heads"),
@@ -34,9 +35,13 @@ INVALID = (
     Invalid(_attention(is_causal="yes"), "bad-value", "is_causal"),
     Invalid({**_attention(), "input": {"shape": [2, 2, 2, 2, 24]}}, "shape", "input.shape", "1 to 3"),
     Invalid({**_attention(), "input": {"shape": [5, 12]}}, "shape", "input.shape", "width 24"),
-    Invalid({**_attention(use_rope=True, rope_spatial_dims=[3, 4]), "input": {"shape": [4, 3, 24]}}, "shape",
-            "input.shape", "rope_spatial_dims=[3, 4]"),
-)  # fmt: skip
+    Invalid(
+        {**_attention(use_rope=True, rope_spatial_dims=[3, 4]), "input": {"shape": [4, 3, 24]}},
+        "shape",
+        "input.shape",
+        "rope_spatial_dims=[3, 4]",
+    ),
+)
 
 
 def attention(rng: random.Random) -> Case:

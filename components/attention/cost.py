@@ -37,7 +37,7 @@ def forward(attention: Attention, tape: Tape, query: Shape, key: Shape, value: S
 
 
 def _rotate(attention: Attention, tape: Tape, x: Shape) -> None:
-    """x cos + turned x sin, half of turned x negated: 3.5 per element."""
+    """Record x cos + turned x sin, half of turned x negated: 3.5 per element."""
     if not attention.use_rope:
         return
     if x[1:-1] != attention.rope_spatial_dims:

@@ -59,9 +59,7 @@ class Attention(nn.Module):
         """
         super().__init__()
         if num_heads < 1 or hidden_dim % num_heads:
-            raise ValueError(
-                f"Expected hidden_dim to be a multiple of num_heads={num_heads}, got {hidden_dim}"
-            )
+            raise ValueError(f"Expected hidden_dim to be a multiple of num_heads={num_heads}, got {hidden_dim}")
         if not 0.0 <= attn_dropout <= 1.0:
             raise ValueError(f"Expected attn_dropout between 0 and 1, got {attn_dropout}")
         self.hidden_dim = hidden_dim
@@ -101,9 +99,7 @@ class Attention(nn.Module):
         if self.apply_qk_norm:
             q, k = _unit_length(q), _unit_length(k)
         dropout = self.attn_dropout if self.training else 0.0
-        out = F.scaled_dot_product_attention(
-            q, k, v, dropout_p=dropout, is_causal=self.is_causal, scale=self.scale
-        )
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.is_causal, scale=self.scale)
         return out.transpose(1, 2).reshape(query.shape)
 
     def extra_repr(self) -> str:

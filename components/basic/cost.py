@@ -19,7 +19,7 @@ def same_shape(_: Component, tape: Tape, x: Shape) -> Shape:
 
 
 def no_flop_count(_: Component, tape: Tape, x: Shape) -> None:
-    """nvsubquadratic 0.2.0: 0."""
+    """As in nvsubquadratic 0.2.0: 0."""
 
 
 def activation(_: Component, tape: Tape, x: Shape) -> Shape:
@@ -56,7 +56,7 @@ def layer_scale(scale: LayerScale, tape: Tape, x: Shape) -> Shape:
 
 
 def layer_scale_flop_count(scale: LayerScale, tape: Tape, x: Shape) -> None:
-    """nvsubquadratic 0.2.0: T dim."""
+    """As in nvsubquadratic 0.2.0: T dim."""
     tape.published(x.size)
 
 
@@ -112,7 +112,7 @@ def conv(conv: _Conv, tape: Tape, x: Shape) -> Shape:
     if len(x) != len(taps) + 2 or x[1] != conv.in_channels:
         axes = f"{len(taps)} spatial ax{'i' if len(taps) == 1 else 'e'}s"
         raise ValueError(f"Expected an input (B, {conv.in_channels}, *N) with {axes}, got shape {x.labels}")
-    extents = tuple(axis.outputs(extent) for axis, extent in zip(taps, x[2:]))
+    extents = tuple(axis.outputs(extent) for axis, extent in zip(taps, x[2:], strict=True))
     output = Shape((x[0], conv.out_channels, *extents))
     kernel = [axis.size for axis in taps]
     return tape.conv(output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias)

@@ -58,9 +58,7 @@ class CausalConv1D(nn.Conv1d):
                 f"Expected padding=0 and padding_mode='zeros' in a causal convolution, "
                 f"got padding={padding!r} and padding_mode={padding_mode!r}"
             )
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode
-        )
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
         self.is_causal = is_causal
         self.left_padding = (kernel_size - 1) * dilation if is_causal else 0
 

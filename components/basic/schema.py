@@ -150,12 +150,12 @@ class _ConvND(_Conv):
         """Kernel, stride, padding and dilation of every axis."""
         sizes, strides, dilations = (self._per_axis(v) for v in (self.kernel_size, self.stride, self.dilation))
         if self.padding == "same":
-            spans = [dilation * (size - 1) for size, dilation in zip(sizes, dilations)]
+            spans = [dilation * (size - 1) for size, dilation in zip(sizes, dilations, strict=True)]
             sides = [(span // 2, span - span // 2) for span in spans]
         else:
             padding = self._per_axis(0 if isinstance(self.padding, str) else self.padding)
             sides = [(pad, pad) for pad in padding]
-        return tuple(cost.Taps(k, s, d, *side) for k, s, d, side in zip(sizes, strides, dilations, sides))
+        return tuple(cost.Taps(k, s, d, *side) for k, s, d, side in zip(sizes, strides, dilations, sides, strict=True))
 
     def _per_axis(self, value: Union[int, tuple[int, ...]]) -> tuple[int, ...]:
         return (value,) * self.rank if isinstance(value, int) else value

@@ -40,7 +40,7 @@ def forward(
 def flop_count(
     conv: CKConvND, tape: Tape, x: Shape, is_bhl_input: bool = False, conditioning: Shape | None = None
 ) -> None:
-    """nvsubquadratic 0.2.0: kernel + t 5 C P sum(log2 F) + 6 C P + C S, with P = prod F and S samples.
+    """Nvsubquadratic 0.2.0: kernel + t 5 C P sum(log2 F) + 6 C P + C S, with P = prod F and S samples.
 
     t is 3 transforms, or 2 when the kernel is cached. They are charged as complex; the mask is left out.
     """

@@ -22,14 +22,15 @@ CASES = (
 INVALID = (
     Invalid(_film(num_film_layers=0), "bad-value", "num_film_layers"),
     Invalid(_film(cond_dim=None), "bad-value", "cond_dim"),
-    Invalid({"type": "kernel_film_generator", "cond_dim": 6, "num_film_layers": 3}, "missing-field",
-            "kernel_hidden_dim"),
+    Invalid(
+        {"type": "kernel_film_generator", "cond_dim": 6, "num_film_layers": 3}, "missing-field", "kernel_hidden_dim"
+    ),
     Invalid(_film(no_weight_decay=-0.1), "bad-value", "no_weight_decay"),
     Invalid(_film(no_weight_decay="all"), "bad-value", "no_weight_decay"),
     Invalid(_film(init_type="zeros"), "bad-value", "init_type"),
     Invalid(_film(init_std=-1.0), "bad-value", "init_std"),
     Invalid({**_film(), "input": {"shape": [5]}}, "shape", "input.shape", "width 6"),
-)  # fmt: skip
+)
 
 
 def kernel_film_generator(rng: random.Random) -> Case:

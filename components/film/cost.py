@@ -33,9 +33,7 @@ def forward(film: KernelFiLMGenerator, tape: Tape, conditioning: Shape) -> tuple
     return ((one, one),) * film.num_film_layers
 
 
-def flop_count(film: KernelFiLMGenerator, tape: Tape, conditioning: Shape) -> tuple[tuple[Shape, Shape], ...]:
-    """nvsubquadratic 0.2.0: 2 cond H + H + 2 H (2 n M); no biases."""
+def flop_count(film: KernelFiLMGenerator, tape: Tape, conditioning: Shape | None) -> None:
+    """As in nvsubquadratic 0.2.0: 2 cond H + H + 2 H (2 n M); no biases. It is one vector, whoever makes it."""
     tape.published(2 * film.cond_dim * film.film_hidden_dim + film.film_hidden_dim)
     tape.published(2 * film.film_hidden_dim * film.out_features)
-    one = Shape((conditioning[0], film.kernel_hidden_dim))
-    return ((one, one),) * film.num_film_layers

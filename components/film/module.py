@@ -72,11 +72,9 @@ class KernelFiLMGenerator(nn.Module):
             ValueError: If `conditioning` is not [B, cond_dim].
         """
         if conditioning.ndim != 2 or conditioning.shape[-1] != self.cond_dim:
-            raise ValueError(
-                f"Expected conditioning [B, {self.cond_dim}], got shape {tuple(conditioning.shape)}"
-            )
+            raise ValueError(f"Expected conditioning [B, {self.cond_dim}], got shape {tuple(conditioning.shape)}")
         parts = self.mlp(conditioning).chunk(2 * self.num_film_layers, dim=-1)
-        return list(zip(parts[::2], parts[1::2]))
+        return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _tag(layer: nn.Linear, no_weight_decay: bool | float) -> None:

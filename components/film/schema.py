@@ -16,8 +16,12 @@ def _whole_number_to_bool(value: Any) -> Any:
     return bool(value) if isinstance(value, int) else value
 
 
-@register("kernel_film_generator", kind="film", module="components.film.module:KernelFiLMGenerator",
-          aliases=("KernelFiLMGenerator",))  # fmt: skip
+@register(
+    "kernel_film_generator",
+    kind="film",
+    module="components.film.module:KernelFiLMGenerator",
+    aliases=("KernelFiLMGenerator",),
+)
 class KernelFiLMGenerator(Component):
     """Predict a scale and a shift for every layer of a kernel network from a conditioning vector."""
 

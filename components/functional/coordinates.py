@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 
-from registry.rules import Require
-from registry.schema import Component, Dims, Dim, InputSpec, Rank, follows
+from registry.rules import Require, Rule
+from registry.schema import Component, Dim, Dims, InputSpec, Rank, follows
 from registry.shapes import Shape
 from registry.tape import Tape
 
@@ -14,7 +14,7 @@ from registry.tape import Tape
 class OnGrid(Component):
     """Base of the configs whose module starts from a grid of relative coordinates."""
 
-    rules = (
+    rules: ClassVar[tuple[Rule, ...]] = (
         Require(
             "isinstance(L_cache, int) or len(L_cache) == data_dim",
             at="L_cache",
@@ -26,7 +26,7 @@ class OnGrid(Component):
             "(L_cache if isinstance(L_cache, int) else min(L_cache)) >= 2",
             at="L_cache",
             code="extent-too-small",
-            message="Expected extents of at least 2 in L_cache, got {L_cache if isinstance(L_cache, int) else min(L_cache)}",
+            message="Expected extents of at least 2 in L_cache, got {L_cache}",
             hint="set L_cache to the extent of the token grid",
             why="neighbouring samples are 1 / (L_cache - 1) apart",
         ),

@@ -21,33 +21,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-HIPPO_INITS = ("legs", "legt", "fourier", "fout")
-"""Initialisations that diagonalise a dense HiPPO matrix."""
-
-COMBINED_INITS = {
-    "hippo": ("legs", "fourier"),
-    "diag": ("diag-inv", "diag-lin"),
-    "all": ("legs", "fourier", "diag-inv", "diag-lin"),
-}
-"""Initialisations that give each of several an equal share of the sets, in this order."""
-
-DIAGONAL_SPECTRA = (
-    *("lin", "linear", "inv", "inverse", "inv2", "inverse2", "quad", "quadratic"),
-    *("rand", "random", "real", "legs", "hippo"),
-)
-"""What may follow `diag-` (no low-rank part) and `dplr-` (a low-rank part)."""
-
-INPUT_INITS = ("constant", "random", "alternating", "unit-cw", "unit-ccw")
-"""Values of `B_init`."""
-
-INITS = (
-    *HIPPO_INITS,
-    *COMBINED_INITS,
-    "dplr",
-    *(f"{form}-{spectrum}" for form in ("diag", "dplr") for spectrum in DIAGONAL_SPECTRA),
-)
-"""Every name of an initialisation."""
-
+from components.functional.ssm_common import COMBINED_INITS, HIPPO_INITS, INITS, INPUT_INITS
 
 @dataclass(frozen=True)
 class DiagonalOptions:
@@ -202,7 +176,7 @@ def diagonal_states(
     """Choose the eigenvalues directly (S4D, 2022, section 4).
 
     Args:
-        init: `diag-X` (P = 0) or `dplr-X` with X out of `DIAGONAL_SPECTRA`; `dplr` alone means `dplr-hippo`.
+        init: `diag-X` (P = 0) or `dplr-X` (P low rank) out of `INITS`; `dplr` alone means `dplr-hippo`.
         d_state: Number of real states, even.
         rank: Rows of P.
         sets: Number S of sets.
@@ -217,7 +191,7 @@ def diagonal_states(
     """
     form, _, spectrum = init.partition("-")
     spectrum = spectrum or "hippo"
-    if form not in ("diag", "dplr") or spectrum not in DIAGONAL_SPECTRA:
+    if f"{form}-{spectrum}" not in INITS:
         raise ValueError(f"Expected an initialisation out of {', '.join(INITS)}, got {init!r}")
     n = d_state // 2
     shape = (sets, n)

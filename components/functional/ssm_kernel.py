@@ -20,14 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.functional.ssm_common import DENSE_INITS, DIAGONAL_DEFAULTS, TRANSFORMS
 from components.functional.ssm_init import DiagonalOptions, StateSpaceSets, initial_sets
 from components.functional.ssm_scan import System, read
 
-TRANSFORMS = ("none", "exp", "relu", "sigmoid", "softplus")
-"""Maps from a stored parameter to a positive quantity."""
-
 _FLOOR = 1e-4
-"""Smallest initial value behind a transform, and what `relu` adds."""
+"""Smallest initial decay rate and frequency, and what `relu` adds."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class KernelOptions(DiagonalOptions):
         dt_fast: Store asinh of `inv_dt`, so that it moves faster under training.
         rank: Rows R of the low-rank part.
         n_ssm: Number of sets S, a divisor of d_model; None for one per feature.
-        init: Initialisation, one of `ssm_init.INITS`.
+        init: Initialisation, one of `ssm_common.INITS`.
         B_clip: Bound of the imaginary part of B for HiPPO initialisations, None for no bound.
         real_transform: Map from `A_real` to -Re Lambda, one of `TRANSFORMS`.
         imag_transform: Map from `A_imag` to -Im Lambda, one of `TRANSFORMS`.
@@ -95,6 +93,9 @@ class KernelOptions(DiagonalOptions):
         for name in ("dt_transform", "real_transform", "imag_transform"):
             _expect(name, getattr(self, name), TRANSFORMS)
         _expect("disc", self.disc or discretisations[0], discretisations)
+        for name, default in DIAGONAL_DEFAULTS.items():
+            if self.init in DENSE_INITS and getattr(self, name) != default:
+                raise ValueError(f"Expected {name} = {default!r} for init {self.init!r}, got {getattr(self, name)!r}")
 
 
 def _expect(name: str, value: str, allowed: tuple[str, ...]) -> None:
@@ -123,12 +124,11 @@ def positive(stored: Tensor, transform: str) -> Tensor:
 
 
 def stored(value: Tensor, transform: str) -> Tensor:
-    """Invert `positive`, up to a floor of 1e-4.
+    """Invert `positive` (`relu` adds its 1e-4 all the same).
 
     Raises:
         ValueError: If the transform is `sigmoid` and a value is not below 1.
     """
-    value = value.clamp(min=_FLOOR)
     if transform == "sigmoid" and bool((value >= 1).any()):
         raise ValueError(f"Expected values below 1 for the sigmoid transform, got {float(value.max()):.4g}")
     transforms: dict[str, Callable[[Tensor], Tensor]] = {
@@ -383,8 +383,8 @@ class StateSpaceKernel(DiscreteKernel):
             C = torch.randn(self.channels, self.d_model, n, dtype=torch.complex64, device="cpu")
         values["C"] = torch.view_as_real(C.conj().resolve_conj())
         values["B"] = torch.view_as_real(sets.B.contiguous())[None]
-        values["A_real"] = stored(-sets.eigenvalues.real, options.real_transform)
-        values["A_imag"] = stored(-sets.eigenvalues.imag, options.imag_transform)
+        values["A_real"] = stored(-sets.eigenvalues.real.clamp(max=-_FLOOR), options.real_transform)
+        values["A_imag"] = stored(-sets.eigenvalues.imag.clamp(max=-_FLOOR), options.imag_transform)
         if self.low_rank:
             values["P"] = torch.view_as_real(sets.P.contiguous())
         with torch.no_grad():

@@ -13,11 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from components.functional.ssm_common import FINAL, GATED, POINTWISE
 from components.functional.ssm_kernel import StateSpaceKernel
 from components.functional.ssm_scan import System, bidirectional_convolution, causal_convolution
-
-POINTWISE = ("gelu", "relu", "silu", "tanh", "sigmoid")
-"""Activations that keep the number of features; `glu` halves it."""
 
 _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
@@ -66,6 +64,7 @@ class StateSpaceLayer(nn.Module):
         bidirectional: bool = False,
         swap_channels: bool = False,
         transposed: bool = False,
+        kernel: StateSpaceKernel | None = None,
         **options: Any,
     ) -> None:
         """Create the layer. `activation = mult_activation = final_act = "gelu"` is lrnnx's function.
@@ -75,16 +74,18 @@ class StateSpaceLayer(nn.Module):
             d_state: Real states N per feature, even.
             l_max: Default length of the kernel. It bounds nothing: longer inputs are as exact.
             channels: Outputs C per feature.
-            activation: After the skip: None, `glu` (the kernel then has twice the channels) or one of `POINTWISE`.
-            mult_activation: Before the projection, after the gate: None or one of `POINTWISE`.
-            final_act: None for no projection at all (the output has C H features); `identity`, `glu` or one of
-                `POINTWISE` for a projection to H followed by it (`glu`: a projection to 2H).
+            activation: After the skip, one of `ssm_common.GATED`; with `glu` the kernel has twice the channels. None is
+                `none`.
+            mult_activation: Before the projection, after the gate, one of `ssm_common.POINTWISE`.
+            final_act: After the projection, one of `ssm_common.FINAL`; `glu` projects to 2H, `none` not at all (the
+                output then has C H features, or gate H).
             gate: Width of a multiplicative branch in units of H, None for no branch.
             dropout: Probability before the projection, in [0, 1).
             tie_dropout: Drop a feature at all times or at none.
             bidirectional: Look both ways; such a layer has no state and no step.
             swap_channels: Order the C H outputs by feature, then channel, instead of channel, then feature.
             transposed: Read and write (*batch, features, length).
+            kernel: The kernel, if it is built already; `d_state`, `l_max` and `options` then have no say.
             options: Fields of `ssm_kernel.KernelOptions`.
 
         Raises:
@@ -95,15 +96,21 @@ class StateSpaceLayer(nn.Module):
             raise ValueError(f"Expected dropout in [0, 1), got {dropout}")
         if gate is not None and gate < 1:
             raise ValueError(f"Expected gate >= 1 or None, got {gate}")
-        self.activation = _known("activation", activation, ("none", "glu", *POINTWISE))
-        self.mult_activation = _known("mult_activation", mult_activation, ("none", *POINTWISE))
-        self.final_act = _known("final_act", final_act, ("none", "identity", "glu", *POINTWISE))
-        self.d_model, self.d_state, self.channels = d_model, d_state, channels
+        self.activation = _known("activation", activation, GATED)
+        self.mult_activation = _known("mult_activation", mult_activation, POINTWISE)
+        self.final_act = _known("final_act", final_act, FINAL)
+        self.d_model, self.channels = d_model, channels
         self.dropout, self.tie_dropout = dropout, tie_dropout
         self.bidirectional, self.swap_channels, self.transposed = bidirectional, swap_channels, transposed
         outputs = channels * (2 if self.activation == "glu" else 1)
         kernels = outputs * (2 if bidirectional else 1)
-        self.kernel = self.kernel_type(d_model, l_max, kernels, d_state=d_state, **options)
+        if kernel is None:
+            kernel = self.kernel_type(d_model, l_max, kernels, d_state=d_state, **options)
+        elif (kernel.d_model, kernel.channels) != (d_model, kernels):
+            got = f"{kernel.d_model} features and {kernel.channels} channels"
+            raise ValueError(f"Expected a kernel of {d_model} features and {kernels} channels, got {got}")
+        self.kernel = kernel
+        self.d_state = kernel.d_state
         width, gated = channels * d_model, (gate or channels) * d_model
         self.input_gate = nn.Sequential(nn.Linear(d_model, gated), nn.GELU()) if gate else None
         self.D = nn.Parameter(torch.empty(outputs, d_model))

@@ -24,6 +24,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from components.functional.ssm_common import table_bits
+
 Product = Callable[[Tensor, Tensor], Tensor]
 """Applies a power of A to rows: `torch.mul` for diagonal A [H, 1, n], `torch.matmul` for dense A [H, 2n, 2n]."""
 
@@ -48,19 +50,6 @@ def interleave(z: Tensor) -> Tensor:
 def deinterleave(x: Tensor) -> Tensor:
     """Undo `interleave`: real [..., 2n] to complex [..., n]."""
     return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-
-
-def table_bits(length: int) -> tuple[int, int]:
-    """Split a length over two tables of 2^inner and 2^outer rows with 2^(inner + outer) >= length.
-
-    Args:
-        length: Number of samples, at least 1.
-
-    Returns:
-        (inner, outer), equal or outer one larger.
-    """
-    bits = (length - 1).bit_length()
-    return bits // 2, bits - bits // 2
 
 
 def squarings(matrix: Tensor, count: int, product: Product) -> list[Tensor]:

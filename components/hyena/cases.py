@@ -47,6 +47,11 @@ def hyena(rank: int = 2, dim: int = 8, **fields: Any) -> dict[str, Any]:
     return {**found, **fields}
 
 
+def without(config: dict[str, Any], field: str) -> dict[str, Any]:
+    """`config` with a field left out."""
+    return {name: value for name, value in config.items() if name != field}
+
+
 _BARE = {"short_conv": "identity", "pixelhyena_norm": "identity", "qk_norm": None, "output_norm": "identity"}
 _CAUSAL = {"type": "causal_conv1d", "kernel_size": 3, "groups": "depthwise"}
 
@@ -70,8 +75,8 @@ CASES = (
 )
 
 INVALID = (
-    Invalid({k: v for k, v in hyena().items() if k != "global_conv"}, "missing-field", "global_conv"),
-    Invalid({k: v for k, v in hyena().items() if k != "gate_nonlinear"}, "missing-field", "gate_nonlinear"),
+    Invalid({**without(hyena(), "global_conv"), **_BARE}, "missing-field", "global_conv"),
+    Invalid(without(hyena(), "gate_nonlinear"), "missing-field", "gate_nonlinear"),
     Invalid(hyena(gate_nonlinear="rms_norm"), "wrong-kind", "gate_nonlinear"),
     Invalid(hyena(gate="silu"), "unknown-field", "gate"),
     Invalid(hyena(short_conv=short_conv(2, in_channels=23)), "mismatch", "short_conv.in_channels"),

@@ -16,8 +16,12 @@ class _Initializer(Component):
     forward = cost.forward
 
 
-@register("trunc_normal", kind="initializer", module="components.initializers.module:TruncNormal",
-          aliases=("TruncNormal", "trunc_normal_init", "trunc_normal_init_factory"))  # fmt: skip
+@register(
+    "trunc_normal",
+    kind="initializer",
+    module="components.initializers.module:TruncNormal",
+    aliases=("TruncNormal", "trunc_normal_init", "trunc_normal_init_factory"),
+)
 class TruncNormal(_Initializer):
     """Normal distribution of mean 0, redrawn outside [-2, 2]."""
 
@@ -31,8 +35,12 @@ class SmallInit(_Initializer):
     paper = "Nguyen and Salazar 2019 (arXiv:1910.05895)"
 
 
-@register("wang_init", kind="initializer", module="components.initializers.module:WangInit",
-          aliases=("WangInit", "partial_wang_init_fn_with_num_layers"))  # fmt: skip
+@register(
+    "wang_init",
+    kind="initializer",
+    module="components.initializers.module:WangInit",
+    aliases=("WangInit", "partial_wang_init_fn_with_num_layers"),
+)
 class WangInit(_Initializer):
     """Normal distribution of standard deviation 2 / (num_layers sqrt(width))."""
 
@@ -53,15 +61,26 @@ class Normal(_Initializer):
 class Uniform(_Initializer):
     """Uniform distribution on [a, b]."""
 
-    rules = (Require("a <= b", at="b", code="empty-interval", message="Expected b to be at least a={a}, got {b}",
-                     why="the interval [a, b] must not be empty"),)  # fmt: skip
+    rules = (
+        Require(
+            "a <= b",
+            at="b",
+            code="empty-interval",
+            message="Expected b to be at least a={a}, got {b}",
+            why="the interval [a, b] must not be empty",
+        ),
+    )
 
     a: float = Field(0.0, description="Lower bound.")
     b: float = Field(1.0, description="Upper bound.")
 
 
-@register("xavier_uniform", kind="initializer", module="components.initializers.module:XavierUniform",
-          aliases=("XavierUniform",))  # fmt: skip
+@register(
+    "xavier_uniform",
+    kind="initializer",
+    module="components.initializers.module:XavierUniform",
+    aliases=("XavierUniform",),
+)
 class XavierUniform(_Initializer):
     """Uniform distribution of variance 2 gain^2 / (fan_in + fan_out)."""
 
@@ -70,8 +89,9 @@ class XavierUniform(_Initializer):
     gain: Positive = Field(1.0, description="Factor on the standard deviation.")
 
 
-@register("xavier_normal", kind="initializer", module="components.initializers.module:XavierNormal",
-          aliases=("XavierNormal",))  # fmt: skip
+@register(
+    "xavier_normal", kind="initializer", module="components.initializers.module:XavierNormal", aliases=("XavierNormal",)
+)
 class XavierNormal(_Initializer):
     """Normal distribution of variance 2 gain^2 / (fan_in + fan_out)."""
 
@@ -80,8 +100,12 @@ class XavierNormal(_Initializer):
     gain: Positive = Field(1.0, description="Factor on the standard deviation.")
 
 
-@register("kaiming_uniform", kind="initializer", module="components.initializers.module:KaimingUniform",
-          aliases=("KaimingUniform",))  # fmt: skip
+@register(
+    "kaiming_uniform",
+    kind="initializer",
+    module="components.initializers.module:KaimingUniform",
+    aliases=("KaimingUniform",),
+)
 class KaimingUniform(_Initializer):
     """Uniform distribution of variance 2 / ((1 + a^2) fan_in)."""
 
@@ -90,8 +114,12 @@ class KaimingUniform(_Initializer):
     a: float = Field(0.0, description="Negative slope of the rectifier before the layer.")
 
 
-@register("kaiming_normal", kind="initializer", module="components.initializers.module:KaimingNormal",
-          aliases=("KaimingNormal",))  # fmt: skip
+@register(
+    "kaiming_normal",
+    kind="initializer",
+    module="components.initializers.module:KaimingNormal",
+    aliases=("KaimingNormal",),
+)
 class KaimingNormal(_Initializer):
     """Normal distribution of variance 2 / ((1 + a^2) fan_in)."""
 

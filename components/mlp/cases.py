@@ -13,7 +13,9 @@ CASES = (
         params=201,
         source="nvsubquadratic 0.2.0: MLP(6, gelu, 2.5, bias)",
     ),
-    Case({"type": "MLP", "dim": 6, "activation": "swiglu"}, shape=(3, 4, 6)),
+    Case({"type": "MLP", "dim": 6, "activation": "swiglu", "backend": "torch"}, shape=(3, 4, 6)),
+    Case({"type": "mlp", "dim": 6, "activation": "glu", "dropout": "drop_path"}),
+    Case({"type": "mlp", "dim": 3, "activation": "relu", "expansion_factor": 0.4}),
     Case(
         {
             "type": "mlp",
@@ -36,6 +38,15 @@ INVALID = (
     ),
     Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "dropout": "gelu"}, "wrong-kind", "dropout"),
     Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "expansion": 2.0}, "unknown-field", "expansion"),
+    Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 0}, "bad-value", "expansion_factor"),
+    Invalid(
+        {"type": "mlp", "dim": 6, "activation": "gelu", "expansion_factor": 1e300}, "bad-value", "expansion_factor"
+    ),
+    Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "backend": "quack"}, "bad-value", "backend"),
+    Invalid(
+        {"type": "mlp", "dim": 6, "activation": "gelu", "init_method_in": "zero"}, "unknown-component", "init_method_in"
+    ),
+    Invalid({"type": "mlp", "dim": 6, "activation": "gelu", "input": {"shape": [5, 1]}}, "shape", "input.shape"),
 )
 
 

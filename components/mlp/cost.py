@@ -24,6 +24,7 @@ def parameters(mlp: MLP) -> dict[str, tuple[int, ...]]:
 
 def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim): layer 1, activation, dropout, layer 2."""
+    tape.require_width(x, mlp.dim)
     inner = tape.linear(x, mlp.inner_dim, bias=mlp.bias)
     hidden = inner[:-1] + (mlp.hidden_dim,)
     tape.transcendental(hidden.size)

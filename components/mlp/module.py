@@ -69,9 +69,7 @@ class MLP(nn.Module):
         """
         super().__init__()
         if activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"Expected activation to be one of {', '.join(_ACTIVATIONS)}, got {activation!r}"
-            )
+            raise ValueError(f"Expected activation to be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
         self.hidden_dim = int(dim * expansion_factor)
         if self.hidden_dim < 1:
             raise ValueError(

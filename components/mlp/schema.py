@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import Field
 
 from components.mlp import cost
 from registry.rules import Require
-from registry.schema import Component, Dim, InputSpec, Positive, follows, slot
+from registry.schema import Component, Dim, InputSpec, follows, slot
 from registry.store import register
 
 
@@ -14,7 +16,7 @@ from registry.store import register
 class MLP(Component):
     """Two-layer perceptron applied to every position by itself."""
 
-    paper = "Vaswani et al. 2017, eq. 2; gated activations: Shazeer 2020 (arXiv:2002.05202), eq. 5 and 6"
+    paper = "Vaswani et al. 2017, eq. 2; gated activations: Shazeer 2020 (arXiv:2002.05202)"
     rules = (
         Require(
             "int(dim * expansion_factor) >= 1",
@@ -29,14 +31,19 @@ class MLP(Component):
     dim: Dim = follows("hidden_dim", "Width of the tokens.")
     activation: Literal["relu", "gelu", "silu", "glu", "swiglu"]
     dropout: Component = slot("dropout", "identity", default="identity", description="Between activation and layer 2.")
-    expansion_factor: Positive = 2.0
+    expansion_factor: Annotated[float, Field(gt=0, le=1024)] = 2.0
     bias: bool = False
+    backend: Literal["torch"] = Field("torch", description="The one backend there is.")
     init_method_in: Optional[Component] = slot("initializer", default=None, description="Of layer 1's weight.")
     init_method_out: Optional[Component] = slot("initializer", default=None, description="Of layer 2's weight.")
 
     parameters = cost.parameters
     forward = cost.forward
     flop_count = cost.flop_count
+
+    def module_args(self) -> dict[str, Any]:
+        """The fields, without the backend."""
+        return {name: value for name, value in super().module_args().items() if name != "backend"}
 
     @property
     def gated(self) -> bool:

@@ -11,20 +11,28 @@ CASES = (
     Case({"type": "RMSNorm", "dim": 6, "eps": 1e-5, "use_quack": False}),
     Case({"type": "rms_norm_channel_first", "dim": 6}, shape=(6, 5, 4), params=6),
     Case({"type": "RMSNormChannelFirst", "dim": 6, "eps": 0}),
-    Case({"type": "per_head_rms_norm", "num_heads": 2, "head_dim": 3}, shape=(5, 6), params=3,
-         source="nvsubquadratic 0.2.0: PerHeadRMSNorm(2, 3)"),
+    Case(
+        {"type": "per_head_rms_norm", "num_heads": 2, "head_dim": 3},
+        shape=(5, 6),
+        params=3,
+        source="nvsubquadratic 0.2.0: PerHeadRMSNorm(2, 3)",
+    ),
     Case({"type": "PerHeadRMSNorm", "num_heads": 1, "head_dim": 3, "eps": 1e-5}),
     Case({"type": "l2_norm"}, shape=(5, 6), params=0),
     Case({"type": "L2Norm", "dim": 1, "eps": 1e-6}, shape=(6, 5, 4)),
-    Case({"type": "global_response_norm", "dim": 6}, shape=(5, 6), params=12,
-         source="nvsubquadratic 0.2.0: GlobalResponseNorm(6)"),
+    Case(
+        {"type": "global_response_norm", "dim": 6},
+        shape=(5, 6),
+        params=12,
+        source="nvsubquadratic 0.2.0: GlobalResponseNorm(6)",
+    ),
     Case({"type": "GlobalResponseNorm", "dim": 6, "eps": 1e-4}, shape=(3, 4, 6)),
     Case({"type": "layer_norm", "normalized_shape": 6}, shape=(5, 6), params=12),
     Case({"type": "LayerNorm", "normalized_shape": 6, "eps": 1e-6, "bias": False}, params=6),
     Case({"type": "layer_norm", "normalized_shape": 6, "elementwise_affine": False}, params=0),
     Case({"type": "group_norm", "num_groups": 2, "num_channels": 6}, shape=(6, 5, 4), params=12),
     Case({"type": "GroupNorm", "num_groups": 3, "num_channels": 6, "eps": 1e-6, "affine": False}, params=0),
-)  # fmt: skip
+)
 
 INVALID = (
     Invalid({"type": "rms_norm"}, "missing-field", "dim"),
@@ -41,11 +49,12 @@ INVALID = (
     Invalid({"type": "global_response_norm", "dim": "6"}, "bad-value", "dim"),
     Invalid({"type": "global_response_norm", "dim": 6, "input": {"shape": [6]}}, "shape", "input.shape"),
     Invalid({"type": "layer_norm"}, "missing-field", "normalized_shape"),
-    Invalid({"type": "layer_norm", "normalized_shape": 6, "elementwise_affine": "no"}, "bad-value",
-            "elementwise_affine"),
+    Invalid(
+        {"type": "layer_norm", "normalized_shape": 6, "elementwise_affine": "no"}, "bad-value", "elementwise_affine"
+    ),
     Invalid({"type": "group_norm", "num_groups": 4, "num_channels": 6}, "divisible", "num_channels"),
     Invalid({"type": "group_norm", "num_channels": 6}, "missing-field", "num_groups"),
-)  # fmt: skip
+)
 
 
 def last(rng: random.Random, name: str, field: str = "dim") -> Case:

@@ -58,7 +58,7 @@ def per_head_rms_norm(norm: PerHeadRMSNorm, tape: Tape, x: Shape) -> Shape:
 
 
 def rms_norm_flop_count(norm: object, tape: Tape, x: Shape) -> None:
-    """nvsubquadratic 0.2.0: 3 T dim, for all RMS norms."""
+    """As in nvsubquadratic 0.2.0: 3 T dim, for all RMS norms."""
     tape.published(3 * x.size)
 
 
@@ -89,14 +89,14 @@ def global_response_norm(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> Shap
 
 
 def global_response_norm_flop_count(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> None:
-    """nvsubquadratic 0.2.0: 6 T dim."""
+    """As in nvsubquadratic 0.2.0: 6 T dim."""
     tape.published(6 * x.size)
 
 
 def layer_norm_parameters(norm: LayerNorm) -> dict[str, tuple[int, ...]]:
     """A scale and a shift per channel, as asked for."""
     names = ("weight", "bias")[: norm.elementwise_affine * (1 + norm.bias)]
-    return {name: (norm.normalized_shape,) for name in names}
+    return dict.fromkeys(names, (norm.normalized_shape,))
 
 
 def layer_norm(norm: LayerNorm, tape: Tape, x: Shape) -> Shape:

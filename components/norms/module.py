@@ -26,9 +26,7 @@ def _unit_weight(dim: int) -> nn.Parameter:
 
 def _expect_channels(x: Tensor, axis: int, dim: int) -> None:
     if x.shape[axis] != dim:
-        raise ValueError(
-            f"Expected {dim} channels on axis {axis}, got {x.shape[axis]} in shape {tuple(x.shape)}"
-        )
+        raise ValueError(f"Expected {dim} channels on axis {axis}, got {x.shape[axis]} in shape {tuple(x.shape)}")
 
 
 class RMSNorm(nn.Module):

@@ -46,8 +46,12 @@ class RMSNorm(_Norm):
         return InputSpec((self.dim,))
 
 
-@register("rms_norm_channel_first", kind="norm", module="components.norms.module:RMSNormChannelFirst",
-          aliases=("RMSNormChannelFirst",))  # fmt: skip
+@register(
+    "rms_norm_channel_first",
+    kind="norm",
+    module="components.norms.module:RMSNormChannelFirst",
+    aliases=("RMSNormChannelFirst",),
+)
 class RMSNormChannelFirst(_Norm):
     """RMSNorm of channels-first data [B, C, *N]."""
 
@@ -70,15 +74,14 @@ class RMSNormChannelFirst(_Norm):
         return InputSpec((self.dim, 1))
 
 
-@register("per_head_rms_norm", kind="norm", module="components.norms.module:PerHeadRMSNorm",
-          aliases=("PerHeadRMSNorm",))  # fmt: skip
+@register(
+    "per_head_rms_norm", kind="norm", module="components.norms.module:PerHeadRMSNorm", aliases=("PerHeadRMSNorm",)
+)
 class PerHeadRMSNorm(_Norm):
     """RMSNorm of every head by itself, with one set of factors for all heads."""
 
     paper = "Zhang and Sennrich 2019 (arXiv:1910.07467), eq. 4"
-    rules = (
-        Divides("num_heads", ("hidden_dim",), code="divisible", why="every head has the same number of channels"),
-    )
+    rules = (Divides("num_heads", ("hidden_dim",), code="divisible", why="every head has the same number of channels"),)
 
     num_heads: Heads
     head_dim: Dim = follows("hidden_dim // num_heads", "Channels of one head.")
@@ -115,8 +118,12 @@ class L2Norm(_Norm):
         return self.dim == 1
 
 
-@register("global_response_norm", kind="norm", module="components.norms.module:GlobalResponseNorm",
-          aliases=("GlobalResponseNorm",))  # fmt: skip
+@register(
+    "global_response_norm",
+    kind="norm",
+    module="components.norms.module:GlobalResponseNorm",
+    aliases=("GlobalResponseNorm",),
+)
 class GlobalResponseNorm(_Norm):
     """Let channels compete by their energy over all positions."""
 

@@ -22,17 +22,20 @@ def _position(**fields: Any) -> dict[str, Any]:
 
 CASES = (
     Case(_patch(), shape=(4, 6, 3), params=65, source="nvsubquadratic 0.2.0: Patchify(3, 5, 2, 2)"),
-    Case(_patch(type="Patchify", data_dim=1, patch_size=3, stride=2, bias=False), shape=(9, 3), params=45,
-         source="nvsubquadratic 0.2.0: Patchify(3, 5, 1, 3, stride=2, bias=False)"),
+    Case(
+        _patch(type="Patchify", data_dim=1, patch_size=3, stride=2, bias=False),
+        shape=(9, 3),
+        params=45,
+        source="nvsubquadratic 0.2.0: Patchify(3, 5, 1, 3, stride=2, bias=False)",
+    ),
     Case(_patch(data_dim=3), shape=(4, 5, 2, 3)),
     Case(_patch()),
     Case(_unpatch(), shape=(3, 4, 5), params=63, source="nvsubquadratic 0.2.0: Unpatchify(5, 3, 2, 2)"),
     Case(_unpatch(type="Unpatchify", data_dim=1, stride=1, bias=False, weight_init="zeros"), shape=(4, 5)),
     Case(_unpatch(data_dim=3, weight_init="fan_in", stride=3), shape=(1, 2, 3, 5)),
-    Case(_position(), shape=(3, 4, 6), params=27,
-         source="nvsubquadratic 0.2.0: PositionEmbeddingND(6, 2, [5, 4])"),
+    Case(_position(), shape=(3, 4, 6), params=27, source="nvsubquadratic 0.2.0: PositionEmbeddingND(6, 2, [5, 4])"),
     Case(_position(type="PositionEmbeddingND", data_dim=3, max_dim_lengths=[2, 3, 4])),
-)  # fmt: skip
+)
 
 INVALID = (
     Invalid(_patch(data_dim=4), "bad-value", "data_dim"),

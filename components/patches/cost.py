@@ -57,13 +57,13 @@ def position_embedding_parameters(embedding: PositionEmbeddingND) -> dict[str, t
     share = embedding.embedding_dim // embedding.data_dim
     return {
         f"data_embeddings.{name}.weight": (length, share)
-        for name, length in zip("xyz", embedding.max_dim_lengths)
+        for name, length in zip("xyz", embedding.max_dim_lengths, strict=False)
     }
 
 
 def position_embedding(embedding: PositionEmbeddingND, tape: Tape, x: Shape) -> Shape:
     """(B, *N, embedding_dim) -> (B, *N, embedding_dim), free: rows of tables side by side."""
     _require_grid(tape, x, embedding.data_dim, embedding.embedding_dim)
-    if any(n > limit for n, limit in zip(x[1:-1], embedding.max_dim_lengths)):
+    if any(n > limit for n, limit in zip(x[1:-1], embedding.max_dim_lengths, strict=True)):
         raise ValueError(f"Expected axes of at most {embedding.max_dim_lengths}, got shape {x.labels}")
     return x

@@ -121,9 +121,7 @@ class Unpatchify(nn.Module):
         if weight_init not in ("default", "zeros", "fan_in"):
             raise ValueError(f"Expected weight_init to be default, zeros or fan_in, got {weight_init!r}")
         self.data_dim = data_dim
-        self.deconv = _TRANSPOSED[data_dim](
-            in_features, out_features, patch_size, stride or patch_size, bias=bias
-        )
+        self.deconv = _TRANSPOSED[data_dim](in_features, out_features, patch_size, stride or patch_size, bias=bias)
         if weight_init != "default":
             std = math.sqrt(2 / (in_features * patch_size**data_dim)) if weight_init == "fan_in" else 0.0
             nn.init.normal_(self.deconv.weight, std=std)
@@ -175,16 +173,14 @@ class PositionEmbeddingND(nn.Module):
         if len(max_dim_lengths) != data_dim:
             raise ValueError(f"Expected {data_dim} entries in max_dim_lengths, got {len(max_dim_lengths)}")
         if embedding_dim % data_dim:
-            raise ValueError(
-                f"Expected embedding_dim to be a multiple of data_dim={data_dim}, got {embedding_dim}"
-            )
+            raise ValueError(f"Expected embedding_dim to be a multiple of data_dim={data_dim}, got {embedding_dim}")
         self.embedding_dim = embedding_dim
         self.data_dim = data_dim
         self.max_dim_lengths = tuple(max_dim_lengths)
         self.data_embeddings = nn.ModuleDict(
             {
                 name: nn.Embedding(length, embedding_dim // data_dim)
-                for name, length in zip(_AXIS_NAMES, max_dim_lengths)
+                for name, length in zip(_AXIS_NAMES, max_dim_lengths, strict=False)
             }
         )
         exempt_from_weight_decay(self)
@@ -203,7 +199,7 @@ class PositionEmbeddingND(nn.Module):
         """
         _expect_input(x, self.data_dim, self.embedding_dim)
         extents = tuple(x.shape[1:-1])
-        if any(n > limit for n, limit in zip(extents, self.max_dim_lengths)):
+        if any(n > limit for n, limit in zip(extents, self.max_dim_lengths, strict=True)):
             raise ValueError(f"Expected spatial axes of at most {self.max_dim_lengths}, got {extents}")
         parts = []
         for axis, name in enumerate(_AXIS_NAMES[: self.data_dim]):

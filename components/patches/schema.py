@@ -62,8 +62,12 @@ class Unpatchify(_Patches):
         return InputSpec((1,) * self.data_dim + (self.in_features,))
 
 
-@register("position_embedding_nd", kind="position_embedding", module="components.patches.module:PositionEmbeddingND",
-          aliases=("PositionEmbeddingND",))  # fmt: skip
+@register(
+    "position_embedding_nd",
+    kind="position_embedding",
+    module="components.patches.module:PositionEmbeddingND",
+    aliases=("PositionEmbeddingND",),
+)
 class PositionEmbeddingND(Component):
     """Learned position embedding, one table per axis, side by side."""
 

@@ -23,20 +23,33 @@ def _condition(**fields: Any) -> dict[str, Any]:
 ROPE = _attention(use_rope=True, rope_spatial_dims=[6], apply_qk_norm=True)
 
 CASES = (
-    Case(_sequence(mixer={**ROPE, "hidden_dim": 12}), shape=(6, 12), params=576,
-         source="nvsubquadratic 0.2.0: QKVSequenceMixer(12, Attention(12, 2, qk norm, rope [6]))"),
+    Case(
+        _sequence(mixer={**ROPE, "hidden_dim": 12}),
+        shape=(6, 12),
+        params=576,
+        source="nvsubquadratic 0.2.0: QKVSequenceMixer(12, Attention(12, 2, qk norm, rope [6]))",
+    ),
     Case(_sequence(type="QKVSequenceMixer", qkv_bias=True, out_proj_bias=True, mixer=ROPE)),
-    Case(_sequence(init_method_in="small_init", init_method_out={"type": "wang_init", "num_layers": 4}),
-         shape=(3, 4, 12)),
-    Case(_condition(), shape=(6, 8), condition=(3, 8), params=256,
-         source="nvsubquadratic 0.2.0: QKVConditionMixer(8, Attention(8, 2))"),
-    Case(_condition(type="QKVConditionMixer", init_method_in={"type": "trunc_normal", "std": 0.1}), shape=(3, 2, 8),
-         condition=(8,)),
+    Case(
+        _sequence(init_method_in="small_init", init_method_out={"type": "wang_init", "num_layers": 4}), shape=(3, 4, 12)
+    ),
+    Case(
+        _condition(),
+        shape=(6, 8),
+        condition=(3, 8),
+        params=256,
+        source="nvsubquadratic 0.2.0: QKVConditionMixer(8, Attention(8, 2))",
+    ),
+    Case(
+        _condition(type="QKVConditionMixer", init_method_in={"type": "trunc_normal", "std": 0.1}),
+        shape=(3, 2, 8),
+        condition=(8,),
+    ),
     Case(_condition(init_method_out="zeros"), shape=(3, 2, 8), condition=(2, 5, 8)),
-)  # fmt: skip
+)
 
 INVALID = (
-    Invalid({"type": "qkv_sequence_mixer", "mixer": _attention()}, "missing-field", "hidden_dim"),
+    Invalid({"type": "qkv_sequence_mixer", "mixer": _attention(hidden_dim=12)}, "missing-field", "hidden_dim"),
     Invalid({"type": "qkv_sequence_mixer", "hidden_dim": 12}, "missing-field", "mixer"),
     Invalid(_sequence(mixer=_attention(hidden_dim=24)), "mismatch", "mixer.hidden_dim"),
     Invalid(_sequence(mixer=_attention(num_heads=5)), "divisible", "mixer.num_heads"),

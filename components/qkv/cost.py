@@ -31,7 +31,7 @@ def sequence(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> 
 
 
 def sequence_flop_count(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> Shape:
-    """nvsubquadratic 0.2.0: 2 T C 3 C + mixer + 2 T C C; no biases."""
+    """As in nvsubquadratic 0.2.0: 2 T C 3 C + mixer + 2 T C C; no biases."""
     tape.published(8 * x.size * mixer.hidden_dim)
     tape.run("mixer", x, x, x, **kwargs)
     return x
@@ -54,7 +54,7 @@ def condition(mixer: QKVConditionMixer, tape: Tape, x: Shape, condition: Shape, 
     if len(x) < 3:
         raise ValueError(f"Expected an input (B, *N, {mixer.hidden_dim}), got shape {x.labels}")
     if len(condition) == 2:
-        condition = condition[:1] + (1,) * (len(x) - 2) + condition[1:]
+        condition = Shape((condition[0], *(1,) * (len(x) - 2), condition[1]))
     if len(condition) != len(x):
         raise ValueError(f"Expected a condition of 2 or {len(x)} axes, got shape {condition.labels}")
     tape.linear(condition, 2 * mixer.hidden_dim, bias=False)

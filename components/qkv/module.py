@@ -120,9 +120,7 @@ class QKVConditionMixer(nn.Module):
         if condition.ndim == 2:
             condition = condition.view(condition.shape[0], *(1,) * (x.ndim - 2), condition.shape[1])
         if condition.ndim != x.ndim:
-            raise ValueError(
-                f"Expected a condition of 2 or {x.ndim} axes, got shape {tuple(condition.shape)}"
-            )
+            raise ValueError(f"Expected a condition of 2 or {x.ndim} axes, got shape {tuple(condition.shape)}")
         _expect_width(x, "input", self.hidden_dim)
         _expect_width(condition, "condition", self.hidden_dim)
         key, value = self.kv_proj(condition).chunk(2, dim=-1)

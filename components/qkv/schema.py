@@ -10,8 +10,12 @@ from registry.shapes import Shape
 from registry.store import register
 
 
-@register("qkv_sequence_mixer", kind="sequence_mixer", module="components.qkv.module:QKVSequenceMixer",
-          aliases=("QKVSequenceMixer",))  # fmt: skip
+@register(
+    "qkv_sequence_mixer",
+    kind="sequence_mixer",
+    module="components.qkv.module:QKVSequenceMixer",
+    aliases=("QKVSequenceMixer",),
+)
 class QKVSequenceMixer(Component):
     """Project the tokens to query, key and value, mix, project back."""
 
@@ -43,8 +47,12 @@ class QKVSequenceMixer(Component):
         return (batch + spec.shape,), condition
 
 
-@register("qkv_condition_mixer", kind="condition_mixer", module="components.qkv.module:QKVConditionMixer",
-          aliases=("QKVConditionMixer",))  # fmt: skip
+@register(
+    "qkv_condition_mixer",
+    kind="condition_mixer",
+    module="components.qkv.module:QKVConditionMixer",
+    aliases=("QKVConditionMixer",),
+)
 class QKVConditionMixer(Component):
     """Project the tokens to queries and a condition to keys and values, mix, project back."""
 

@@ -12,10 +12,10 @@ from registry.tape import Tape
 if TYPE_CHECKING:
     from components.random_fourier.schema import RandomFourierKernelND, RandomFourierPositionalEmbeddingND
 
-    Embedding = RandomFourierPositionalEmbeddingND | RandomFourierKernelND
 
-
-def embedding_parameters(config: Embedding) -> dict[str, tuple[int, ...]]:
+def embedding_parameters(
+    config: RandomFourierPositionalEmbeddingND | RandomFourierKernelND,
+) -> dict[str, tuple[int, ...]]:
     """One linear map of coordinates, half as wide as the embedding."""
     found: dict[str, tuple[int, ...]] = {"linear.weight": (config.embedding_dim // 2, config.data_dim)}
     if config.use_bias:
@@ -23,7 +23,9 @@ def embedding_parameters(config: Embedding) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def embedding(config: Embedding, tape: Tape, seq_lens: Sequence[int]) -> tuple[Shape, Shape]:
+def embedding(
+    config: RandomFourierPositionalEmbeddingND | RandomFourierKernelND, tape: Tape, seq_lens: Sequence[int]
+) -> tuple[Shape, Shape]:
     """Samples per axis -> embedding (1, *taps, embedding_dim) and positions (1, *taps, D)."""
     positions = grid(tape, seq_lens, config.data_dim)
     phases = tape.linear(positions, config.embedding_dim // 2, bias=config.use_bias)

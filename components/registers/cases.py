@@ -27,11 +27,12 @@ INVALID = (
     Invalid({**POOLING, "input": {"shape": [5, 6]}}, "shape", "input.shape", "(B, 4, C)"),
     Invalid(_concat(num_registers=0), "bad-value", "num_registers"),
     Invalid(_concat(compressed_dim=None), "bad-value", "compressed_dim"),
-    Invalid({"type": "register_compress_concat", "num_registers": 4, "compressed_dim": 3}, "missing-field",
-            "hidden_dim"),
+    Invalid(
+        {"type": "register_compress_concat", "num_registers": 4, "compressed_dim": 3}, "missing-field", "hidden_dim"
+    ),
     Invalid({**_concat(), "input": {"shape": [4, 5]}}, "shape", "input.shape", "width 6"),
     Invalid({**_concat(), "input": {"shape": [5, 6]}}, "shape", "input.shape", "(B, 4, C)"),
-)  # fmt: skip
+)
 
 
 def register_pooling(rng: random.Random) -> Case:

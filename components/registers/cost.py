@@ -31,7 +31,7 @@ def pooling(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
 
 
 def pooling_flop_count(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
-    """nvsubquadratic 0.2.0: 3 R + 2 R width."""
+    """As in nvsubquadratic 0.2.0: 3 R + 2 R width."""
     batch, count, width = registers
     tape.published(3 * count + 2 * count * width)
     return Shape((batch, width))
@@ -51,6 +51,6 @@ def concat(concat: RegisterCompressConcat, tape: Tape, registers: Shape) -> Shap
 
 
 def concat_flop_count(concat: RegisterCompressConcat, tape: Tape, registers: Shape) -> Shape:
-    """nvsubquadratic 0.2.0: 2 R hidden_dim compressed_dim."""
+    """As in nvsubquadratic 0.2.0: 2 R hidden_dim compressed_dim."""
     tape.published(2 * concat.num_registers * concat.hidden_dim * concat.compressed_dim)
     return Shape((registers[0], concat.out_dim))

@@ -11,8 +11,12 @@ from registry.schema import Component, Dim, InputSpec, follows
 from registry.store import register
 
 
-@register("register_pooling", kind="register_readout", module="components.registers.module:RegisterPooling",
-          aliases=("RegisterPooling",))  # fmt: skip
+@register(
+    "register_pooling",
+    kind="register_readout",
+    module="components.registers.module:RegisterPooling",
+    aliases=("RegisterPooling",),
+)
 class RegisterPooling(Component):
     """Average of the registers under learned weights."""
 
@@ -30,8 +34,12 @@ class RegisterPooling(Component):
         return None
 
 
-@register("register_compress_concat", kind="register_readout",
-          module="components.registers.module:RegisterCompressConcat", aliases=("RegisterCompressConcat",))  # fmt: skip
+@register(
+    "register_compress_concat",
+    kind="register_readout",
+    module="components.registers.module:RegisterCompressConcat",
+    aliases=("RegisterCompressConcat",),
+)
 class RegisterCompressConcat(Component):
     """Compress every register with one shared matrix and lay the results side by side."""
 

@@ -38,9 +38,12 @@ CASES = (
     Case(_block(sequence_mixer="identity", sequence_mixer_norm="identity"), params=3 * 128 + 8),
     Case(_block(mlp="identity", mlp_norm="identity", sequence_mixer_norm="identity"), shape=(5, 8)),
     Case(_conditioned(dropout={"type": "dropout", "p": 0.1}), shape=(5, 8), condition=(3, 8)),
-    Case(_conditioned(condition_mixer_norm={"type": "layer_norm", "normalized_shape": 8}), shape=(5, 4, 8),
-         condition=(8,)),
-)  # fmt: skip
+    Case(
+        _conditioned(condition_mixer_norm={"type": "layer_norm", "normalized_shape": 8}),
+        shape=(5, 4, 8),
+        condition=(8,),
+    ),
+)
 
 INVALID = (
     Invalid({k: v for k, v in _block().items() if k != "mlp"}, "missing-field", "mlp"),
@@ -48,7 +51,7 @@ INVALID = (
     Invalid(_block(condition_mixer_norm=_norm(8)), "unused-norm", "condition_mixer_norm"),
     Invalid(_block(mlp="identity"), "unused-norm", "mlp_norm"),
     Invalid(_block(sequence_mixer="gelu"), "wrong-kind", "sequence_mixer"),
-    Invalid(_block(mlp=_norm(8)), "wrong-kind", "mlp"),
+    Invalid(_block(mlp=_norm(8)), "wrong-kind", "mlp.type"),
     Invalid({**_block(mlp_norm=_norm(1)), "input": {"shape": [5, 8]}}, "shape", "input.shape", "width 1"),
     Invalid({**_block(8, mlp_norm=_norm(6)), "input": {"shape": [5, 8]}}, "shape", "input.shape", "width 6"),
     Invalid({**_conditioned(), "input": {"shape": [5, 8]}}, "shape", "input.shape", "input.condition"),

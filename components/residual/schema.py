@@ -23,8 +23,7 @@ def _unused_norm(branch: str, norm: str) -> Require:
     )
 
 
-@register("residual_block", kind="block", module="components.residual.module:ResidualBlock",
-          aliases=("ResidualBlock",))  # fmt: skip
+@register("residual_block", kind="block", module="components.residual.module:ResidualBlock", aliases=("ResidualBlock",))
 class ResidualBlock(Component):
     """Three residual branches with a norm before each: positions, condition, channels."""
 

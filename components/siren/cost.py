@@ -74,10 +74,8 @@ def _modulate(tape: Tape, h: Shape, conditioning: Shape | None) -> Shape:
     return modulated
 
 
-def kernel_flop_count(
-    config: _Kernel, tape: Tape, seq_lens: Sequence[int], conditioning: Shape | None = None
-) -> None:
-    """nvsubquadratic 0.2.0: 2 G D E + G E + sum of layers (2 G in out + G out) + 2 G M out_dim; no biases.
+def kernel_flop_count(config: _Kernel, tape: Tape, seq_lens: Sequence[int], conditioning: Shape | None = None) -> None:
+    """Nvsubquadratic 0.2.0: 2 G D E + G E + sum of layers (2 G in out + G out) + 2 G M out_dim; no biases.
 
     With FiLM its generator and 2 G M per modulated layer are added; without, a cached kernel costs nothing.
     """

@@ -11,6 +11,7 @@ What is notable here:
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -218,7 +219,7 @@ class _SIRENNetwork(nn.Module):
         self.positional_embedding = positional_embedding
         widths = [embedding_dim] + [mlp_hidden_dim] * (num_layers - 1)
         self.hidden_linears = nn.ModuleList(
-            nn.Linear(fan_in, fan_out, bias=use_bias) for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True)
+            nn.Linear(fan_in, fan_out, bias=use_bias) for fan_in, fan_out in itertools.pairwise(widths)
         )
         self.out_linear = nn.Linear(mlp_hidden_dim, out_dim, bias=use_bias)
         self.num_film_layers = len(self.hidden_linears)
@@ -669,9 +670,9 @@ def _block_omegas(
         raise ValueError(f"Expected omega_0_max of at least omega_0_min={low}, got {high}")
     fractions = [block / max(num_blocks - 1, 1) for block in range(num_blocks)]
     if schedule == "linear":
-        return tuple(low + (high - low) * fraction for fraction in fractions)
+        return tuple(low * (1 - fraction) + high * fraction for fraction in fractions)
     if schedule == "log":
-        return tuple(low * (high / low) ** fraction for fraction in fractions)
+        return tuple(low ** (1 - fraction) * high**fraction for fraction in fractions)
     raise ValueError(f"Expected the schedule 'linear' or 'log', got {schedule!r}")
 
 

@@ -129,7 +129,7 @@ CASES = (
 )
 
 INVALID = (
-    Invalid(alone(num_heads=5), "heads", "num_heads"),
+    Invalid(alone(num_heads=5), "heads", "hidden_dim", "num_heads=5"),
     Invalid(alone(num_heads=4), "rotary-width", "num_heads", "24 / 4 = 6"),
     Invalid(alone(num_registers=8), "square-registers", "num_registers", "got 8"),
     Invalid(without(alone(), "num_patches_h"), "missing-field", "num_patches_h"),
@@ -139,7 +139,11 @@ INVALID = (
     Invalid(without(_ALONE, "grid_w"), "missing-field", "grid_w"),
     Invalid({**_ALONE, "grid_w": 0}, "bad-value", "grid_w"),
     Invalid({**_ALONE, "inner_mixer": "hyena"}, "wrong-kind", "inner_mixer"),
-    Invalid(block(alone()), "missing-field", "hidden_dim"),
+    Invalid(
+        block(alone(), sequence_mixer_norm="identity", mlp_norm="identity", mlp={**MLP, "dim": 24}),
+        "missing-field",
+        "hidden_dim",
+    ),
     Invalid(block(alone(), hidden_dim=24, drop_path_rate=1.5), "bad-value", "drop_path_rate"),
     Invalid(block(alone(), hidden_dim=24, layer_scale_init=-1.0), "bad-value", "layer_scale_init"),
     Invalid(
