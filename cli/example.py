@@ -9,11 +9,12 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from registry import store
-from registry.cost import cost
-from registry.errors import ArchError, InvalidConfig, Problem
-from registry.plan import Plan, load
+from registry.errors import InvalidConfig, Problem
+from registry.plan import Node, Plan, load
 from registry.schema import fields_of
+from registry.sources import presets
 from registry.store import Entry
+from registry.tape import KINDS
 
 ROUNDS = 12
 """How often to answer; every round goes one level deeper."""
@@ -22,26 +23,44 @@ SMALL = 8
 
 
 def describe(entry: Entry) -> dict[str, Any] | None:
-    """Configuration, parameters and operations of a small example, or None where no small one was found."""
+    """Configuration, parameters and operations of an example, or None where there is none.
+
+    A small one is made up; where that is not possible, the first preset that has such a component gives one.
+    """
     plan, config = find(entry)
-    if plan is None:
+    node = plan.tree() if plan is not None else None
+    preset = ""
+    if node is None:
+        preset, node = _in_presets(entry)
+    if node is None:
         return None
-    try:
-        found = cost(plan)
-    except ArchError:
-        found = None
-    node = found.root if found else plan.tree()
+    start = len(node.path) + 1 if node.path else 0
     return {
-        "config": config,
+        "config": node.config.to_dict() if preset else config,
+        "preset": preset,
+        "path": node.path,
         "parameters": [
-            {"name": f"{part.path}.{name}" if part.path else name, "shape": list(shape)}
+            {"name": f"{part.path}.{name}"[start:].removeprefix("."), "shape": list(shape)}
             for part in node.walk()
             for name, shape in part.config.parameters().items()
         ],
-        "params": plan.params,
+        "params": node.params,
         "input_shape": node.input_shape.labels if node.input_shape is not None else [],
-        "kinds": found.kinds if found else None,
+        "kinds": {kind: node.counts[kind] for kind in KINDS if kind in node.counts} if node.records else None,
     }
+
+
+def _in_presets(entry: Entry) -> tuple[str, Node | None]:
+    """The first module of this type in a preset, and which one that is."""
+    for preset in presets():
+        try:
+            tree = load(preset).tree()
+        except InvalidConfig:
+            continue
+        for node in tree.walk():
+            if node.type == entry.name:
+                return preset, node
+    return "", None
 
 
 def find(entry: Entry) -> tuple[Plan | None, dict[str, Any]]:
@@ -105,8 +124,10 @@ def _small(schema: dict[str, Any]) -> Any:
 
 def json_schema(info: FieldInfo) -> dict[str, Any]:
     """The JSON Schema of one plain field."""
-    annotated: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-    return TypeAdapter(annotated).json_schema()
+    annotated: Any = Annotated
+    parts = (info.annotation, *info.metadata)
+    adapter: TypeAdapter[Any] = TypeAdapter(annotated[parts] if info.metadata else info.annotation)
+    return adapter.json_schema()
 
 
 def type_of(schema: dict[str, Any]) -> tuple[str, str]:

@@ -32,12 +32,16 @@ def explain(code: str, form: str) -> None:
         render.data(facts)
         return
     render.heading(code, f"  {facts['meaning']}" if facts["meaning"] else "")
+    grid = render.grid("left", "left", "prose")
     for rule in facts["rules"]:
-        render.plain("")
         style = render.STYLES[rule["severity"]]
-        render.heading("", (rule["severity"], style), " in ", (rule["component"], "bold"), f": {rule['statement']}")
+        row = ((rule["severity"], style), (rule["component"], "bold"), rule["statement"])
+        grid.add_row(*map(render.styled, row))
         if rule["why"]:
-            render.heading("", (f"  {rule['why']}", "dim"))
+            grid.add_row("", "", render.styled((rule["why"], "dim")))
+    if facts["rules"]:
+        render.plain("")
+        render.show(grid)
 
 
 def codes() -> dict[str, dict[str, Any]]:
@@ -49,8 +53,12 @@ def codes() -> dict[str, dict[str, Any]]:
     for entry in store.entries():
         fields = fields_of(entry.schema)
         rules = [(rule.code, rule.statement, rule.why, rule.severity) for rule in entry.schema.rules]
-        rules += [(m.code, f"{name} = {m.value.text}", m.why, m.severity) for name, m in fields.follows.items()]
+        rules += [(m.code, _follows(name, m.value.text), m.why, m.severity) for name, m in fields.follows.items()]
         for code, statement, why, severity in rules:
             rule = {"component": entry.name, "statement": statement, "why": why, "severity": severity}
             known.setdefault(code, {"code": code, "meaning": "", "rules": []})["rules"].append(rule)
     return known
+
+
+def _follows(name: str, expression: str) -> str:
+    return f"{name} follows from {'the parent' if name == expression else expression}"

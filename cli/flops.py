@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cli import inputs, render, tree
+from cli.guard import Refused
 from registry.cost import CONVENTIONS, Convention, Cost, Mode, Unit, cost
-from registry.plan import Node
 
 MEANING: Mapping[str, str] = {
     "all": "every scalar operation",
@@ -30,6 +30,8 @@ def flops(
     form: str,
 ) -> None:
     """Print the cost of a preset."""
+    if convention == "nvsubquadratic" and unit == "mac":
+        raise Refused("Expected --unit flop with --convention nvsubquadratic, got mac: its formulas give FLOPs only")
     plan = inputs.load(preset, overrides)
     found = cost(plan, batch, mode, convention=convention, unit=unit, cached_kernels=cached_kernels)
     if form == "json":
@@ -90,7 +92,9 @@ def _tree(found: Cost, depth: int | None) -> None:
         columns[kinds[0] if len(kinds) == 1 else "other"] = [_cell(count) for count in counts]
     render.tree_table(labels, columns)
     if any(row.count > 1 for row in rows):
-        render.footnote("×n: n equal modules in one row, with their sum; what the rows below a module leave is its own")
+        render.footnote(
+            f"{render.TIMES}n: n equal modules in one row, with their sum; what the rows below one leave is its own"
+        )
 
 
 def _cell(count: int) -> str:

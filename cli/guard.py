@@ -5,7 +5,9 @@ Nothing of `registry` is imported at the top: whether that package is ours is th
 
 from __future__ import annotations
 
+import codecs
 import importlib.util
+import os
 import sys
 import traceback
 import warnings
@@ -19,17 +21,23 @@ SIBLINGS = ("registry", "components", "presets")
 """Packages that must lie beside this one. The names are generic, so another project may have put its own in the way."""
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes, besides 0."""
+ASCII = {"✓": "+", "✗": "x", "\N{MULTIPLICATION SIGN}": "x", "…": "~", "→": ">", "≥": ">", "≤": "<"} | dict(
+    zip("│├└─╭╮╰╯", "||`-....", strict=True)
+)
+"""What our symbols become on a terminal that has none, each as wide as before."""
 
 
 class Guarded(TyperGroup):
     """The command group, with every way out of it under control."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run and exit; wrong usage is told in two lines."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+        alone = extra.get("standalone_mode", True)
+        extra["standalone_mode"] = False
+        if not alone:
+            return super().main(*args, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **extra)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except Exception as error:
@@ -41,9 +49,12 @@ class Guarded(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a failure becomes `typer.Exit`."""
+        stranger = _stranger()
+        if stranger:  # before anything of `registry` is imported, so without `render`
+            sys.stderr.write(f"error: {stranger}\n")
+            raise typer.Exit(USAGE)
         with warnings.catch_warnings():
             try:
-                _refuse_strangers()
                 warnings.showwarning = _warn
                 return super().invoke(ctx)
             except (typer.Exit, typer.Abort, KeyboardInterrupt, BrokenPipeError):
@@ -64,18 +75,19 @@ class CheckFailed(Exception):
     """A check that a command was asked to make did not hold. One sentence."""
 
 
-def _refuse_strangers() -> None:
-    """Make sure that the packages beside this one are the ones Python would import. Nothing is imported for it."""
+def _stranger() -> str:
+    """What to say if Python would import another package than the one beside this one; nothing is imported for it."""
     home = Path(__file__).resolve().parents[1]
     for name in SIBLINGS:
         spec = importlib.util.find_spec(name)
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
         if origin is None or origin.parent.parent != home:
-            found = str(origin.parent) if origin else "none"
-            raise Refused(
-                f"Expected the package {name} in {home}, got {found}: "
+            found = f"{str(origin.parent)!a}" if origin else "none"
+            return (
+                f"Expected the package {name} in {str(home)!a}, got {found}: "
                 "install arch-registry in an environment of its own, and start arch elsewhere"
             )
+    return ""
 
 
 def _usage(error: Any) -> int:
@@ -104,6 +116,10 @@ def _fail(error: Exception) -> int:
     if isinstance(error, ArchError):
         render.failure(str(error))
         return USAGE if isinstance(error, (UnknownComponent, BuildError)) else FAILED
+    if isinstance(error, OSError) and error.strerror:
+        file = f" {error.filename}" if error.filename else ""
+        render.failure(f"Expected to read or write{file}, got: {error.strerror}")
+        return FAILED
     said = str(error).strip().partition("\n")[0]
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     render.failure(f"Something went wrong that should not have: {what}", "arch --debug COMMAND ... shows where")
@@ -115,3 +131,35 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
     from cli import render
 
     render.warning(str(message).partition("\n")[0])
+
+
+# ---- streams ----------------------------------------------------------------------------------------------------
+
+
+def tolerate_encodings() -> None:
+    """Never fail on a terminal that is not Unicode: our few symbols become ASCII, other characters are escaped."""
+    codecs.register_error("arch", _to_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="arch")
+
+
+def _to_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(ASCII.get(c) or c.encode("unicode_escape").decode("ascii") for c in text), error.end
+
+
+def flush() -> int:
+    """Write out what is left; the exit code of failing to. A reader that has gone is no failure."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        # The interpreter flushes once more at exit, and would complain in its own words.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"error: Expected to write to standard output, got: {error.strerror}\n")
+            return FAILED
+    return 0

@@ -62,6 +62,6 @@ def _show(root: Node, depth: int | None) -> None:
     labels = [render.branch(row.guide, row.name, row.count, row.node.type) for row in rows]
     render.tree_table(labels, columns, left=("input", "output"), optional=("input", "FLOPs"))
     if any(row.count > 1 for row in rows):
-        render.footnote("×n: n equal modules in one row, with the sum of their parameters and FLOPs")
+        render.footnote(f"{render.TIMES}n: n equal modules in one row, with the sum of their parameters and FLOPs")
     if not root.records:
         render.footnote("shapes are unknown: add input: {shape: [...]} to the preset")

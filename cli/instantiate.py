@@ -60,7 +60,9 @@ def instantiate(
         "saved": None,
     }
     if report["params"] != plan.params:
-        raise CheckFailed(f"Expected the module to have {plan.params:,} parameters, as planned, got {report['params']:,}")
+        raise CheckFailed(
+            f"Expected the module to have {plan.params:,} parameters, as planned, got {report['params']:,}"
+        )
     if forward:
         with _waiting("one forward pass"):
             report["forward_seconds"] = round(_try(module, plan, batch, device, dtype, seed), 3)
@@ -148,7 +150,7 @@ def _compare(planned: Any, got: Any, what: str) -> None:
             count = int((~torch.isfinite(got)).sum())
             raise CheckFailed(f"Expected {what} to be finite, got {count:,} of {got.numel():,} values that are not")
     elif isinstance(got, (list, tuple)) and len(got) == len(planned):
-        for index, (shape, value) in enumerate(zip(planned, got)):
+        for index, (shape, value) in enumerate(zip(planned, got, strict=True)):
             _compare(shape, value, f"{what} {index}")
     else:
         raise CheckFailed(f"Expected {what} to be {len(planned)} values, got {type(got).__name__}")

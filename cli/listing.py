@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli import example, render
 from cli.guard import Refused
@@ -16,6 +16,10 @@ from registry.names import did_you_mean
 from registry.rules import Rule
 from registry.schema import Component, Slot, fields_of
 from registry.store import Entry
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
 
 SHOWN_PARAMETERS = 16
 """Parameters of the example that `arch show` prints; JSON has all."""
@@ -164,55 +168,56 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def _show_fields(facts: Mapping[str, Any]) -> None:
-    if not facts["fields"]:
-        return
-    render.plain("")
-    table = render.table("field", "type", "default", "meaning", flexible=["type", "meaning"])
+    grid = render.grid("left", "prose")
     for field in facts["fields"]:
         kind = f"{field['type']}{', ' if field['bounds'] else ''}{field['bounds']}"
-        table.add_row(
-            render.styled((field["name"], "bold")),
-            render.styled(kind),
-            render.styled(*_default(field)),
-            render.styled((field["description"], "dim")),
-        )
-    render.show(table)
+        grid.add_row(render.styled((field["name"], "bold")), _meaning(kind, _default(field), field["description"]))
+    _section("fields", grid)
 
 
-def _default(field: Mapping[str, Any]) -> list[str | tuple[str, str]]:
+def _default(field: Mapping[str, Any]) -> tuple[str, str]:
     if field["follows"]:
-        return [("= ", "dim"), field["follows"]]
-    if field["required"]:
-        return [("required", "yellow")]
-    return [example.yaml(field["default"])]
+        return f"follows {_from(field['name'], field['follows'])}", "cyan"
+    return _written(field)
+
+
+def _from(name: str, expression: str) -> str:
+    """What a value follows from, in words."""
+    return "the parent's" if name == expression else expression
+
+
+def _written(field: Mapping[str, Any]) -> tuple[str, str]:
+    return ("required", "yellow") if field["required"] else (f"default {example.yaml(field['default'])}", "cyan")
 
 
 def _show_slots(facts: Mapping[str, Any]) -> None:
-    if not facts["slots"]:
-        return
-    render.plain("")
-    table = render.table("part", "kind", "default", "meaning", flexible=["kind", "meaning"])
+    grid = render.grid("left", "prose")
     for slot in facts["slots"]:
         kinds = " or ".join(slot["kinds"])
-        default = ("required", "yellow") if slot["required"] else example.yaml(slot["default"])
-        table.add_row(
-            render.styled((slot["name"], "bold")),
-            render.styled(f"mapping of {kinds}" if slot["many"] else kinds),
-            render.styled(default),
-            render.styled((slot["description"], "dim")),
-        )
-    render.show(table)
+        kind = f"mapping of {kinds}" if slot["many"] else kinds
+        grid.add_row(render.styled((slot["name"], "bold")), _meaning(kind, _written(slot), slot["description"]))
+    _section("parts", grid)
+
+
+def _meaning(kind: str, default: tuple[str, str], description: str) -> Text:
+    return render.styled(kind, ", ", default, (f"  {description}" if description else "", "dim"))
 
 
 def _show_rules(facts: Mapping[str, Any]) -> None:
-    if not facts["rules"]:
-        return
-    render.plain("")
-    render.heading("rules")
+    grid = render.grid("left", "prose")
     for rule in facts["rules"]:
-        render.heading("", ("  ", ""), (rule["code"], render.STYLES[rule["severity"]]), f"  {rule['statement']}")
+        grid.add_row(render.styled((rule["code"], render.STYLES[rule["severity"]])), render.styled(rule["statement"]))
         if rule["why"]:
-            render.heading("", (f"    {rule['why']}", "dim"))
+            grid.add_row("", render.styled((rule["why"], "dim")))
+    _section("rules", grid)
+
+
+def _section(title: str, grid: Table) -> None:
+    """A titled block, unless it is empty."""
+    if grid.row_count:
+        render.plain("")
+        render.heading(title)
+        render.show(grid, indent=2)
 
 
 def _show_example(facts: Mapping[str, Any] | None) -> None:
@@ -220,16 +225,17 @@ def _show_example(facts: Mapping[str, Any] | None) -> None:
     if facts is None:
         return
     render.plain("")
-    render.heading("example", f"  {example.yaml(facts['config'])}")
+    of_preset = f"{facts['path']} of {facts['preset']}" if facts["path"] else facts["preset"]
+    render.heading("example", f"  {of_preset if facts['preset'] else example.yaml(facts['config'])}")
     shapes = facts["parameters"]
     grid = render.grid("left", "left")
     for parameter in shapes[:SHOWN_PARAMETERS]:
-        grid.add_row(render.styled(parameter["name"]), "×".join(map(str, parameter["shape"])) or "scalar")
+        grid.add_row(render.styled(parameter["name"]), render.extents(parameter["shape"]) or "scalar")
     render.show(grid, indent=2)
     if len(shapes) > SHOWN_PARAMETERS:
         render.plain(f"  and {len(shapes) - SHOWN_PARAMETERS:,} more")
     render.plain(f"  {render.plural(facts['params'], 'parameter')}")
     if facts["kinds"] is not None:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in facts["kinds"].items()) or "no operations"
-        shape = "×".join(str(extent) for extent in facts["input_shape"])
-        render.heading("", f"  FLOPs for {shape}: {kinds}" if shape else f"  FLOPs: {kinds}")
+        kinds = ", ".join(f"{render.human(count)} {kind}" for kind, count in facts["kinds"].items()) or "none"
+        shape = render.extents(facts["input_shape"])
+        render.write(render.stdout(), render.styled(f"  FLOPs{f' for {shape}' if shape else ''}: {kinds}"))

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
-from cli.guard import FAILED, INTERRUPTED, Guarded
+from cli.guard import INTERRUPTED, Guarded, flush, tolerate_encodings
 
 app = typer.Typer(
     name="arch",
@@ -27,7 +27,9 @@ Form = Annotated[Literal["text", "json"], typer.Option("--format", help="For peo
 Overrides = Annotated[
     Optional[list[str]], typer.Option("--set", metavar="KEY=VALUE", help="Override a value, such as patch_size=8.")
 ]
-Preset = Annotated[str, typer.Argument(help="Name of a preset, path of a YAML file, or - for standard input.")]
+Preset = Annotated[
+    str, typer.Argument(metavar="PRESET", help="Name of a preset, path of a YAML file, or - for standard input.")
+]
 Depth = Annotated[Optional[int], typer.Option(min=0, help="Levels of the tree to show; all by default.")]
 Batch = Annotated[int, typer.Option(min=1, help="Number of inputs.")]
 
@@ -57,7 +59,9 @@ def main(
 
 @app.command()
 def validate(
-    presets: Annotated[list[str], typer.Argument(help="Names of presets, paths of YAML files, or -.")],
+    presets: Annotated[
+        list[str], typer.Argument(metavar="PRESET...", help="Names of presets, paths of YAML files, or -.")
+    ],
     overrides: Overrides = None,
     form: Annotated[
         Literal["text", "json", "github"], typer.Option("--format", help="For people, programs, or GitHub Actions.")
@@ -124,7 +128,8 @@ def instantiate(
 
 @app.command("list")
 def list_(
-    kind: Annotated[Optional[str], typer.Argument(help="Only components of this kind.")] = None, form: Form = "text"
+    kind: Annotated[Optional[str], typer.Argument(metavar="[KIND]", help="Only components of this kind.")] = None,
+    form: Form = "text",
 ) -> None:
     """List every component by kind."""
     from cli.listing import components
@@ -142,7 +147,7 @@ def presets(form: Form = "text") -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name or alias of a component.")], form: Form = "text"
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name or alias of a component.")], form: Form = "text"
 ) -> None:
     """Show one component: fields, parts, rules, cost, paper."""
     from cli.listing import show
@@ -160,7 +165,8 @@ def limits(form: Form = "text") -> None:
 
 @app.command()
 def explain(
-    code: Annotated[str, typer.Argument(help="Code of a problem, such as mismatch.")], form: Form = "text"
+    code: Annotated[str, typer.Argument(metavar="CODE", help="Code of a problem, such as mismatch.")],
+    form: Form = "text",
 ) -> None:
     """Explain the code of a problem."""
     from cli.explain import explain
@@ -170,10 +176,11 @@ def explain(
 
 def run() -> None:
     """Entry point of `arch` and of `python -m cli`."""
+    tolerate_encodings()
     try:
         app(prog_name="arch")
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # nobody reads it any more; do not flush it at exit
-        sys.exit(FAILED)
+        code: str | int | None = INTERRUPTED
+    except SystemExit as end:
+        code = end.code
+    sys.exit(flush() or code)

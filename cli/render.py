@@ -6,7 +6,6 @@ terminal only; in a pipe a message is one line. rich is imported inside function
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
@@ -28,13 +27,13 @@ WIDTH = 120
 """Columns where there is no terminal to ask and COLUMNS is not set."""
 LONGEST = 2_000
 """Characters of any one text; more are cut."""
+TIMES = "\N{MULTIPLICATION SIGN}"
 GAP = 3
 """Cells between two columns of a table."""
 LABEL = 48
 """Cells the labels of a tree should have, before columns beside it are left out."""
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "hint": "green", "place": "blue"}
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
-_ASCII = {"✓": "+", "✗": "x", "×": "x", "…": "~", "│": "|", "├": "|", "└": "`", "─": "-", "→": ">", "·": "-", "≥": ">"}
 _TOKEN = re.compile(r"""'[^']*'|"[^"]*"|[^\s,\[\]{}]+|.""")
 
 
@@ -66,21 +65,6 @@ def _console(stream: Any) -> Console:
 
     width = shutil.get_terminal_size((WIDTH, 40)).columns
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
-
-
-def tolerate_encodings() -> None:
-    """Never fail on a terminal that is not Unicode: our few symbols become ASCII, other characters are escaped."""
-    codecs.register_error("arch", _to_ascii)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="arch")
-
-
-def _to_ascii(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end]
-    return "".join(_ASCII.get(c) or c.encode("unicode_escape").decode("ascii") for c in text), error.end
 
 
 def data(value: Any) -> None:
@@ -280,9 +264,14 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.1f}" if share >= 0.1 else "<0.1"
 
 
-def shape(value: Any, joint: str = "×") -> str:
-    """A planned shape: `B×14×14×384`, or nothing."""
-    return joint.join(str(extent) for extent in value.labels) if value is not None else ""
+def shape(value: Any) -> str:
+    """A planned shape: `BxHxWxC` with proper signs, or nothing."""
+    return extents(value.labels) if value is not None else ""
+
+
+def extents(labels: Iterable[object]) -> str:
+    """The extents of a shape as people write them."""
+    return TIMES.join(map(str, labels))
 
 
 # ---- tables -----------------------------------------------------------------------------------------------------
@@ -323,7 +312,7 @@ def grid(*justify: str) -> Table:
 
 def branch(guide: str, name: str, count: int, kind: str) -> Text:
     """The first cell of a row of a tree: guide, name, how many, type."""
-    many = f" ×{count}" if count > 1 else ""
+    many = f" {TIMES}{count}" if count > 1 else ""
     if not name:
         return styled((kind, "bold"))
     return styled((guide, "dim"), name, (many, "cyan"), ("" if name == kind else f"  {kind}", "dim"))
@@ -353,7 +342,7 @@ def tree_table(
             break
     made = table("component", *shown, right=[head for head in shown if head not in left])
     made.columns[0].width = natural if not console.is_terminal else max(min(natural, room), 10)
-    for label, *cells in zip(labels, *shown.values()):
+    for label, *cells in zip(labels, *shown.values(), strict=True):
         made.add_row(label, *cells)
     show(made, console)
 

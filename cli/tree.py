@@ -1,10 +1,11 @@
-"""The tree of a plan as rows for people: equal siblings of a list are one row, `blocks.{0,2,…,10} ×6`."""
+"""The tree of a plan as rows for people: equal siblings of a list are one row, `blocks.{0,2,…,10} x6`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from registry.plan import Node
@@ -97,7 +98,7 @@ def _name(names: Sequence[str]) -> str:
 
 def spans(indices: Sequence[int]) -> str:
     """Ascending indices in few characters: `0-11`, `{0,2,…,10}`, `{0,3}`."""
-    steps = {b - a for a, b in zip(indices, indices[1:])}
+    steps = {b - a for a, b in pairwise(indices)}
     if not steps:
         return str(indices[0])
     if steps == {1}:

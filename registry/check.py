@@ -257,7 +257,8 @@ class Checker:
                     values[name] = children
                     continue
             else:
-                child = self.component(raw, (*path, name), mark.kinds, _inner_scope(mark, values, scope, origins, failed))
+                inner = _inner_scope(mark, values, scope, origins, failed)
+                child = self.component(raw, (*path, name), mark.kinds, inner)
                 if child is not None:
                     values[name] = child
                     continue

@@ -53,6 +53,7 @@ INVALID = (
     Invalid(
         {**_CONV, "data_dim": 4, "kernel": {**_KERNEL, "data_dim": 2}, "mask": "identity"}, "bad-value", "data_dim"
     ),
+    Invalid({k: v for k, v in _CONV.items() if k != "hidden_dim"}, "missing-field", "hidden_dim"),
     Invalid({**_CONV, "grid_type": "triple"}, "bad-value", "grid_type"),
     Invalid({**_CONV, "grid_type": None}, "grid-type", "grid_type"),
     Invalid({**_CONV, "fft_padding": "reflect"}, "bad-value", "fft_padding"),

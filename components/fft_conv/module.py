@@ -84,6 +84,11 @@ class CKConvND(nn.Module):
         self.shortcut = nn.Parameter(torch.empty(hidden_dim).uniform_(-bound, bound))
         self._cache: ValueCache[Spectrum] = ValueCache()
 
+    def train(self, mode: bool = True) -> CKConvND:
+        """Switch training mode, and let go of the kept spectrum."""
+        self._cache = ValueCache()
+        return super().train(mode)
+
     def forward(self, x: Tensor, is_bhl_input: bool = False, conditioning: Tensor | None = None) -> Tensor:
         """Convolve the signal.
 

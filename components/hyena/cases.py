@@ -52,7 +52,12 @@ def without(config: dict[str, Any], field: str) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name != field}
 
 
-_BARE = {"short_conv": "identity", "pixelhyena_norm": "identity", "qk_norm": None, "output_norm": "identity"}
+_BARE: dict[str, Any] = {
+    "short_conv": "identity",
+    "pixelhyena_norm": "identity",
+    "qk_norm": None,
+    "output_norm": "identity",
+}
 _CAUSAL = {"type": "causal_conv1d", "kernel_size": 3, "groups": "depthwise"}
 
 CASES = (

@@ -66,7 +66,7 @@ def conditioned(**fields: Any) -> dict[str, Any]:
     return net(block=adaln, **fields)
 
 
-_PATCHES = {
+_PATCHES: dict[str, Any] = {
     "in_proj": {"type": "patchify", "patch_size": 2},
     "out_proj": {"type": "unpatchify", "patch_size": 2},
 }

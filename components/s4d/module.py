@@ -67,8 +67,9 @@ class S4DKernel(StateSpaceKernel):
             C = C * (turns < self.options.bandlimit / 2)
         exponent = dt * eigenvalues
         if self.disc == "bilinear":
-            resolvent = reciprocal(1 - exponent / 2)
-            return DiagonalSystem((1 + exponent / 2) * resolvent, B * dt * resolvent, 2 * C)
+            half = exponent / 2
+            resolvent = reciprocal(1 - half)
+            return DiagonalSystem((1 + half) * resolvent, B * dt * resolvent, 2 * C)
         growth = expm1(exponent)
         if self.disc == "zoh":
             return DiagonalSystem(growth + 1, B * growth * reciprocal(eigenvalues), 2 * C)

@@ -50,7 +50,7 @@ def adapter(film: bool = False, **fields: Any) -> dict[str, Any]:
     return {"type": "vit5_hyena_adapter", "inner_mixer": mixer(film), **fields}
 
 
-def block(sequence_mixer: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def block(sequence_mixer: dict[str, Any] | str, **fields: Any) -> dict[str, Any]:
     """A block with one of the mixers above."""
     found = {
         "type": "vit5_residual_block",
@@ -177,10 +177,10 @@ INVALID = (
     Invalid(net(readout="register_concat"), "missing-ratio", "neck_compression_ratio"),
     Invalid(net(readout="register_concat", neck_compression_ratio=3), "neck-width", "neck_compression_ratio"),
     Invalid(net(readout="register_concat", neck_compression_ratio=4, num_registers=0), "no-registers", "num_registers"),
-    Invalid(net(num_registers=5), "square-registers", "layer_types.A.sequence_mixer.num_registers"),
-    Invalid(net(padding_types=["A", "H"]), "token-count", "layer_types.A.sequence_mixer.num_patches_h"),
-    Invalid(net(padding_types=[]), "grid-width", "layer_types.H.sequence_mixer.grid_w"),
-    Invalid(uniform(block(adapter())), "grid-width", "block.sequence_mixer.grid_w"),
+    Invalid(net(num_registers=5), "square-registers", "num_registers"),
+    Invalid(net(padding_types=["A", "H"]), "token-count", "padding_types"),
+    Invalid(net(padding_types=[]), "grid-width", "padding_types"),
+    Invalid(uniform(block(adapter())), "grid-width", "num_registers"),
     Invalid(uniform(block(attention(has_cls=True)), readout="gap"), "mismatch", "block.sequence_mixer.has_cls"),
     Invalid(uniform(block(attention(num_registers=9))), "mismatch", "block.sequence_mixer.num_registers", "to be 4"),
     Invalid(uniform(block(attention(), register_start_idx=1)), "mismatch", "block.register_start_idx", "to be 17"),

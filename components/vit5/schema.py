@@ -63,11 +63,11 @@ class ViT5Attention(Component):
         ),
         Require(
             "num_patches_h * num_patches_w + has_cls + num_registers == seq_shape[0]",
-            at="num_patches_h",
+            at="seq_shape",
             code="token-count",
             message="Expected as many tokens as arrive, {seq_shape[0]}, "
             "got {num_patches_h} x {num_patches_w} + {int(has_cls)} + {num_registers}",
-            hint="attention must not see the padding: leave its key out of padding_types",
+            hint="leave the layer type out of padding_types: attention must not see the padding",
             why="every token has its own rotary position",
         ),
     )
@@ -148,10 +148,10 @@ class ViT5HyenaAdapter(Component):
     rules = (
         Require(
             "seq_shape[0] % grid_w == 0",
-            at="grid_w",
+            at="seq_shape",
             code="grid-width",
             message="Expected grid_w to divide the {seq_shape[0]} tokens that arrive, got {grid_w}",
-            hint="pad the tokens to whole rows (padding_types), or change num_registers",
+            hint="name the layer type in padding_types, or change num_registers",
             why="the tokens fill whole rows of the grid",
         ),
     )
@@ -306,7 +306,7 @@ class ViT5ClassificationNet(Component):
 
     paper = "Dosovitskiy et al. 2021 (arXiv:2010.11929); registers: Darcet et al. 2024 (arXiv:2309.16588)"
     rules = (
-        Divides("patch_size", ("image_size",), code="patch-size", why="patches tile the image"),
+        Divides("patch_size", ("image_size",), at="patch_size", code="patch-size", why="patches tile the image"),
         Require(
             "block is not None or layer_pattern is not None or layer_types is not None",
             at="layer_pattern",
@@ -366,6 +366,7 @@ class ViT5ClassificationNet(Component):
         Divides(
             "neck_compression_ratio",
             ("hidden_dim",),
+            at="neck_compression_ratio",
             when="readout == 'register_concat' and neck_compression_ratio is not None",
             code="neck-width",
             why="every register is compressed to hidden_dim / neck_compression_ratio channels",
@@ -386,7 +387,7 @@ class ViT5ClassificationNet(Component):
         "identity",
         at="out_norm",
         gives={
-            "hidden_dim": "num_registers * (hidden_dim // neck_compression_ratio)"
+            "hidden_dim": "num_registers * (hidden_dim // (neck_compression_ratio or 1))"
             " if readout == 'register_concat' else hidden_dim"
         },
         description="Of what is read out.",

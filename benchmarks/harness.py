@@ -1,0 +1,197 @@
+"""What every benchmark shares: alternated timing, peak memory, machine facts and tables."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib
+import importlib.metadata
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+Thunk = Callable[[], object]
+
+MIN_SECONDS = 0.002
+"""A sample shorter than this is repeated until it is not, so that the clock and the loop do not show."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds per call of one candidate, one entry per round."""
+
+    samples: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.samples)
+
+
+def options(description: str) -> argparse.Namespace:
+    """The command line of every benchmark."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller cases")
+    return parser.parse_args()
+
+
+def alternate(
+    candidates: Mapping[str, Thunk], rounds: int, *, prepare: Thunk | None = None, wait: Thunk | None = None
+) -> dict[str, Times]:
+    """Time candidates in turn, A B A B ..., after one untimed call of each.
+
+    Args:
+        candidates: What to call, by name.
+        rounds: Samples per candidate.
+        prepare: Called, untimed, before every single call; samples are then of one call each.
+        wait: Called, timed, after every sample: waits for a device.
+    """
+    repeats = {}
+    for name, call in candidates.items():
+        _sample(call, 1, prepare, wait)
+        once = _sample(call, 1, prepare, wait) if prepare is None else MIN_SECONDS
+        repeats[name] = max(1, round(MIN_SECONDS / max(once, 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, call in candidates.items():
+                samples[name].append(_sample(call, repeats[name], prepare, wait))
+    finally:
+        gc.enable()
+    return {name: Times(tuple(values)) for name, values in samples.items()}
+
+
+def _sample(call: Thunk, repeats: int, prepare: Thunk | None, wait: Thunk | None) -> float:
+    if prepare is not None:
+        prepare()
+    start = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    if wait is not None:
+        wait()
+    return (time.perf_counter() - start) / repeats
+
+
+def ratio(peer: Times, ours: Times) -> str:
+    """How many times faster ours is: median of the ratios round by round, and their range."""
+    ratios = [p / o for p, o in zip(peer.samples, ours.samples, strict=True)]
+    return f"{_short(statistics.median(ratios))}x ({_short(min(ratios))}-{_short(max(ratios))})"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in a unit that suits them."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def row(label: str, times: Mapping[str, Times], ours: str = "ours") -> list[str]:
+    """Label, our median, and for every peer its median and the ratio to ours."""
+    cells = [label, duration(times[ours].median)]
+    for name, peer in times.items():
+        if name != ours:
+            cells += [duration(peer.median), ratio(peer, times[ours])]
+    return cells
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a Markdown table."""
+    lines = [list(header), *(list(line) for line in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    lines.insert(1, ["-" * width for width in widths])
+    print(f"\n{title}\n")
+    for line in lines:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |", flush=True)
+
+
+def machine(*packages: str) -> None:
+    """Print what the figures depend on: processor, threads, versions, device."""
+    facts = [_processor(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
+    facts += [f"{name} {importlib.metadata.version(name)}" for name in packages if _installed(name)]
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        facts += [f"torch {torch.__version__}", f"{torch.get_num_threads()} threads"]
+        facts.append(torch.cuda.get_device_name() if torch.cuda.is_available() else "no CUDA device")
+    print("; ".join(facts), flush=True)
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            found = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        found = []
+    return found[0] if found else platform.processor() or platform.machine()
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def peer(module: str, how: str) -> ModuleType | None:
+    """Import a peer, or say in one sentence how to get it and return None."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a peer may fail on import in any way: it is skipped all the same
+        print(f"Skipping {module.partition('.')[0]}, which does not import ({error!r:.80}): {how}.", flush=True)
+        return None
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+
+def peak_memory(function: Callable[..., Thunk], *args: Any) -> float:
+    """MiB that the calls of a thunk add at their peak to what a fresh process holds before them.
+
+    Args:
+        function: A function of a module, (*args) -> thunk. It runs in a process of its own, and the thunk is measured.
+        args: Its arguments.
+    """
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as pool:
+        return pool.apply(_measure, (function, *args))
+
+
+def _measure(function: Callable[..., Thunk], *args: Any) -> float:
+    call = function(*args)
+    gc.collect()
+    before = _reset_peak()
+    call()
+    return (_peak() - before) / 2**20
+
+
+def _reset_peak() -> float:
+    """Forget the peak, where the system lets us, and return what it now is, in bytes."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        pass
+    return _peak()
+
+
+def _peak() -> float:
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024.0
+    except (OSError, StopIteration):
+        unit = 1.0 if sys.platform == "darwin" else 1024.0
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
