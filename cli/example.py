@@ -126,8 +126,8 @@ def json_schema(info: FieldInfo) -> dict[str, Any]:
     """The JSON Schema of one plain field."""
     annotated: Any = Annotated
     parts = (info.annotation, *info.metadata)
-    adapter: TypeAdapter[Any] = TypeAdapter(annotated[parts] if info.metadata else info.annotation)
-    return adapter.json_schema()
+    marked: Any = annotated[parts] if info.metadata else info.annotation
+    return TypeAdapter(marked).json_schema()
 
 
 def type_of(schema: dict[str, Any]) -> tuple[str, str]:

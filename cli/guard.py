@@ -32,6 +32,10 @@ class Guarded(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run and exit; wrong usage is told in two lines."""
+        stranger = _stranger()
+        if stranger:  # `render` would import the wrong `registry`
+            sys.stderr.write(f"error: {stranger}\n")
+            sys.exit(USAGE)
         alone = extra.get("standalone_mode", True)
         extra["standalone_mode"] = False
         if not alone:
@@ -49,10 +53,6 @@ class Guarded(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command; a failure becomes `typer.Exit`."""
-        stranger = _stranger()
-        if stranger:  # before anything of `registry` is imported, so without `render`
-            sys.stderr.write(f"error: {stranger}\n")
-            raise typer.Exit(USAGE)
         with warnings.catch_warnings():
             try:
                 warnings.showwarning = _warn

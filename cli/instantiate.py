@@ -136,24 +136,39 @@ def _try(module: torch.nn.Module, plan: Plan, batch: int, device: str, dtype: st
 
 def _compare(planned: Any, got: Any, what: str) -> None:
     """Hold an output against its plan, which has a shape in place of every tensor."""
-    import torch
-
-    if isinstance(planned, dict) and isinstance(got, dict) and planned.keys() == got.keys():
-        for key in planned:
-            _compare(planned[key], got[key], f"{what} {key!r}")
-    elif isinstance(planned, Shape) or not isinstance(planned, tuple):
-        if not (isinstance(planned, Shape) and isinstance(got, torch.Tensor)):
-            return
-        if tuple(got.shape) != tuple(planned):
-            raise CheckFailed(f"Expected {what} to have shape {tuple(map(int, planned))}, got {tuple(got.shape)}")
-        if not got.is_meta and not bool(torch.isfinite(got).all()):
-            count = int((~torch.isfinite(got)).sum())
-            raise CheckFailed(f"Expected {what} to be finite, got {count:,} of {got.numel():,} values that are not")
-    elif isinstance(got, (list, tuple)) and len(got) == len(planned):
+    if isinstance(planned, Shape):
+        _compare_tensor(planned, got, what)
+    elif isinstance(planned, dict):
+        if not isinstance(got, dict) or got.keys() != planned.keys():
+            raise CheckFailed(f"Expected {what} to be a mapping with {', '.join(planned)}, got {_name(got)}")
+        for key, value in planned.items():
+            _compare(value, got[key], f"{what} {key!r}")
+    elif isinstance(planned, (list, tuple)):
+        if not isinstance(got, (list, tuple)) or len(got) != len(planned):
+            raise CheckFailed(f"Expected {what} to be {len(planned)} values, got {_name(got)}")
         for index, (shape, value) in enumerate(zip(planned, got, strict=True)):
             _compare(shape, value, f"{what} {index}")
-    else:
-        raise CheckFailed(f"Expected {what} to be {len(planned)} values, got {type(got).__name__}")
+
+
+def _compare_tensor(planned: Shape, got: Any, what: str) -> None:
+    import torch
+
+    if not isinstance(got, torch.Tensor):
+        raise CheckFailed(f"Expected {what} to be a tensor, got {_name(got)}")
+    if tuple(got.shape) != tuple(planned):
+        raise CheckFailed(f"Expected {what} to have shape {tuple(map(int, planned))}, got {tuple(got.shape)}")
+    if not got.is_meta and not bool(torch.isfinite(got).all()):
+        count = int((~torch.isfinite(got)).sum())
+        raise CheckFailed(f"Expected {what} to be finite, got {count:,} of {got.numel():,} values that are not")
+
+
+def _name(value: Any) -> str:
+    """What a value is, in few words."""
+    if isinstance(value, dict):
+        return f"a mapping with {', '.join(map(str, value))}"
+    if isinstance(value, (list, tuple)):
+        return f"{len(value)} values"
+    return type(value).__name__
 
 
 # ---- saving -----------------------------------------------------------------------------------------------------

@@ -71,7 +71,8 @@ def json_schema() -> Schema:
 
 def value_schema(info: FieldInfo) -> Schema:
     """The JSON Schema of a plain field's value; `{}`, anything, where JSON Schema has no words for its type."""
-    annotated: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    marked = (info.annotation, *info.metadata)
+    annotated: Any = Annotated.__class_getitem__(marked) if info.metadata else info.annotation  # type: ignore[attr-defined]
     try:
         schema = TypeAdapter(annotated).json_schema()
     except PydanticInvalidForJsonSchema:
@@ -142,7 +143,8 @@ def _kind(kinds: tuple[str, ...], form: str = "", untyped: Schema | None = None)
     else:
         mapping |= {"if": {"required": ["type"]}, "else": untyped}
     bare = [entry for entry in entries if not _required(entry.schema)]
-    return {"anyOf": [mapping, *([_names(bare)] if bare else []), _ref("reference")]}
+    # Editors show the errors of the first option that fits best: a misspelt name gets the list of names.
+    return {"anyOf": [*([_names(bare)] if bare else []), mapping, _ref("reference")]}
 
 
 def _partial_kind(kinds: tuple[str, ...], components: Mapping[str, Schema]) -> Schema:
@@ -179,7 +181,11 @@ def _fitting(kinds: tuple[str, ...]) -> list[Entry]:
 def _names(entries: Iterable[Entry]) -> Schema:
     """Names and aliases of `entries`; the summaries are for editors that show them in completion."""
     named = [(name, entry.summary) for entry in entries for name in _all_names(entry)]
-    return {"enum": [name for name, _ in named], "enumDescriptions": [summary for _, summary in named]}
+    return {
+        "type": "string",
+        "enum": [name for name, _ in named],
+        "enumDescriptions": [summary for _, summary in named],
+    }
 
 
 def _all_names(entry: Entry) -> list[str]:

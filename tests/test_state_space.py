@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from components.functional import ssm_init
-from components.functional import ssm_common
+from components.functional import ssm_common, ssm_init
 from components.functional.ssm_kernel import StateSpaceKernel, positive, stored
 from components.functional.ssm_layer import StateSpaceLayer
 from components.s4.module import S4, S4Kernel
@@ -63,7 +62,8 @@ def test_identities_in_double_precision(kind: type[StateSpaceKernel], init: str,
     kernel = make_kernel(kind, init, disc, channels=2).double()
     u, start = torch.randn(BATCH, FEATURES, LENGTH).double(), random_state()
     K, K_state = kernel(LENGTH, state=start)
-    assert K.shape == (2, FEATURES, LENGTH) and K_state.shape == (BATCH, 2, FEATURES, LENGTH)
+    assert K.shape == (2, FEATURES, LENGTH)
+    assert K_state.shape == (BATCH, 2, FEATURES, LENGTH)
 
     stepped, final = run_steps(kernel, u, start)
     assert error(convolve(K, u) + K_state, stepped) < 1e-9
@@ -94,7 +94,8 @@ def test_identities_in_single_precision(kind: type[StateSpaceKernel], init: str,
     u, start = torch.randn(BATCH, FEATURES, LENGTH), random_state().to(torch.complex64)
     K, K_state = kernel(LENGTH, state=start)
     stepped, final = run_steps(kernel, u, start)
-    assert K.dtype == stepped.dtype == torch.float32 and final.dtype == torch.complex64
+    assert K.dtype == stepped.dtype == torch.float32
+    assert final.dtype == torch.complex64
     assert error(convolve(K, u) + K_state, stepped) < 1e-5
     assert error(kernel.forward_state(u, start), final) < 1e-5
     exact, _ = copy.deepcopy(kernel).double()(LENGTH)
@@ -206,7 +207,9 @@ def test_no_tensor_of_size_features_states_length(kind: type[StateSpaceKernel]) 
     assert largest.elements <= 2 * FEATURES * length
 
 
-@pytest.mark.parametrize(("kind", "disc"), [(S4Kernel, None), (S4DKernel, "zoh"), (S4DKernel, "bilinear"), (S4DKernel, "dss")])
+@pytest.mark.parametrize(
+    ("kind", "disc"), [(S4Kernel, None), (S4DKernel, "zoh"), (S4DKernel, "bilinear"), (S4DKernel, "dss")]
+)
 def test_gradients_are_those_of_finite_differences(kind: type[StateSpaceKernel], disc: str | None) -> None:
     kernel = make_kernel(kind, "dplr-lin", disc).double()
     names, values = zip(*kernel.named_parameters())
@@ -251,14 +254,15 @@ def test_dt_options() -> None:
     spaced = make_kernel(S4DKernel, deterministic=True, dt_min=0.01, dt_max=0.1).steps().detach().flatten()
     assert error(spaced, torch.logspace(-2, -1, FEATURES).double()) < 1e-6
     drawn = S4DKernel(2000, d_state=2, init="diag-lin", dt_min=0.01, dt_max=0.1, n_ssm=1).steps().detach().log10()
-    assert -2 <= float(drawn.min()) < -1.99 and -1.01 < float(drawn.max()) <= -1
+    assert -2 <= float(drawn.min()) < -1.99
+    assert -1.01 < float(drawn.max()) <= -1
     assert abs(float(drawn.mean()) + 1.5) < 0.03
 
 
 def test_hippo_matrices_are_diagonalised() -> None:
     for measure, rank in (("legs", 1), ("legt", 2), ("fourier", 1)):
         for n in (2, 4, 8, 64):
-            A, B, P = ssm_init.hippo_matrices(measure, n)
+            A, B, _P = ssm_init.hippo_matrices(measure, n)
             sets = ssm_init.hippo_states(measure, n, rank, B_clip=None)
             pair = lambda z: torch.cat([z, z.conj()], dim=-1)  # noqa: E731
             low_rank = torch.einsum("ri,rj->ij", pair(sets.P[:, 0]), pair(sets.P[:, 0]).conj())
@@ -296,7 +300,8 @@ def test_combined_initialisations_share_the_sets() -> None:
     with pytest.raises(ValueError, match="multiple of 4"):
         ssm_init.initial_sets("all", 8, sets=6)
     hippo, legs = ssm_init.initial_sets("dplr-legs", 8), ssm_init.initial_sets("legs", 8)
-    assert torch.equal(hippo.P, legs.P) and torch.equal(hippo.B, legs.B)
+    assert torch.equal(hippo.P, legs.P)
+    assert torch.equal(hippo.B, legs.B)
 
 
 def test_initial_options_act() -> None:
@@ -313,7 +318,8 @@ def test_initial_options_act() -> None:
     assert float((2 * (normal.B / normal.eigenvalues).abs().square()).sum()) == pytest.approx(1)
     torch.manual_seed(0)
     drawn = ssm_init.initial_sets("diag-lin", 8, options=ssm_init.DiagonalOptions(real_random=True, imag_random=True))
-    assert -1 < float(drawn.eigenvalues.real.min()) and float(drawn.eigenvalues.imag.min()) > -4 * math.pi
+    assert float(drawn.eigenvalues.real.min()) > -1
+    assert float(drawn.eigenvalues.imag.min()) > -4 * math.pi
 
 
 def make_layer(kind: type[StateSpaceLayer], **options: Any) -> Any:
@@ -350,12 +356,14 @@ def test_layer_steps_and_chunks_equal_the_whole(kind: type[StateSpaceLayer], opt
     whole, final = layer(x, state=start)
     assert whole.shape == (BATCH, 3 * LENGTH, layer.output_features)
     stepped, stepped_final = run_steps(layer, x.mT, start)
-    assert error(stepped.mT, whole) < 1e-9 and error(stepped_final, final) < 1e-9
+    assert error(stepped.mT, whole) < 1e-9
+    assert error(stepped_final, final) < 1e-9
     chunks, state = [], start
     for chunk in x.split([LENGTH + 3, 1, 2 * LENGTH - 4], dim=1):
         y, state = layer(chunk, state=state)
         chunks.append(y)
-    assert error(torch.cat(chunks, dim=1), whole) < 1e-9 and error(state, final) < 1e-9
+    assert error(torch.cat(chunks, dim=1), whole) < 1e-9
+    assert error(state, final) < 1e-9
     assert error(layer.forward_state(x, start), final) < 1e-9
     assert error(layer(x), layer(x, state=layer.default_state(BATCH))[0]) < 1e-9
 
@@ -410,10 +418,17 @@ def test_lengths_transposition_and_leading_axes(kind: type[StateSpaceLayer]) -> 
     with pytest.raises(ValueError, match="one length or 2"):
         layer(x, lengths=[1, 2, 3])
     assert torch.equal(transposed(x.mT), layer(x).mT)
-    assert error(transposed.forward_state(x.mT, transposed.default_state(BATCH)), layer.forward_state(x, layer.default_state(BATCH))) < 1e-6
+    assert (
+        error(
+            transposed.forward_state(x.mT, transposed.default_state(BATCH)),
+            layer.forward_state(x, layer.default_state(BATCH)),
+        )
+        < 1e-6
+    )
     assert error(layer(x[0]), layer(x)[0]) < 1e-6
     y, state = layer(x[:, None], state=layer.default_state(BATCH, 1))
-    assert error(y[:, 0], layer(x)) < 1e-6 and state.shape == (BATCH, 1, FEATURES, STATES // 2)
+    assert error(y[:, 0], layer(x)) < 1e-6
+    assert state.shape == (BATCH, 1, FEATURES, STATES // 2)
     assert torch.equal(layer(x, conditioning=torch.randn(BATCH, 7)), layer(x))
 
 
@@ -421,10 +436,12 @@ def test_dropout_is_tied_along_time() -> None:
     x = torch.randn(BATCH, 50, FEATURES)
     tied = make_layer(S4D, dropout=0.5, tie_dropout=True, final_act=None, activation=None).train()
     zeros = tied(x) == 0
-    assert torch.equal(zeros.any(1), zeros.all(1)) and zeros.any()
+    assert torch.equal(zeros.any(1), zeros.all(1))
+    assert zeros.any()
     free = make_layer(S4D, dropout=0.5, final_act=None, activation=None).train()
     zeros = free(x) == 0
-    assert zeros.any(1).all() and not zeros.all(1).any()
+    assert zeros.any(1).all()
+    assert not zeros.all(1).any()
     assert not (free.eval()(x) == 0).any()
 
 
@@ -481,7 +498,10 @@ def test_kernels_share_the_parameters_of_a_parent(kind: type[StateSpaceKernel]) 
     child = kind(d_model=FEATURES, l_max=LENGTH, channels=1, param_config=config)
     assert child.C is parent.C
     assert torch.equal(child(LENGTH)[0], parent(LENGTH)[0])
-    assert torch.equal(kind(FEATURES, LENGTH, 1, {name: config[name].detach() for name in names} | {"dt_transform": "softplus"})()[0], child()[0])
+    assert torch.equal(
+        kind(FEATURES, LENGTH, 1, {name: config[name].detach() for name in names} | {"dt_transform": "softplus"})()[0],
+        child()[0],
+    )
     for bad in ({"H": 5}, {"N": 6}, {"colour": 1}, {"inv_dt": None}, {"C": torch.zeros(1, 3, 4, 2)}):
         with pytest.raises(ValueError, match="Expected"):
             kind(FEATURES, LENGTH, 1, {**config, **bad})
@@ -564,7 +584,8 @@ def test_devices_precisions_and_copies(kind: type[nn.Module]) -> None:
         assert torch.equal(clone(x), y)
     for dtype in (torch.bfloat16, torch.float16):
         low = copy.deepcopy(module).to(dtype)
-        assert low(x.to(dtype)).dtype == dtype and torch.isfinite(low(x.to(dtype))).all()
+        assert low(x.to(dtype)).dtype == dtype
+        assert torch.isfinite(low(x.to(dtype))).all()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         K, _ = module.kernel(LENGTH)
         assert error(module(x).float(), y) < 0.05
@@ -572,7 +593,9 @@ def test_devices_precisions_and_copies(kind: type[nn.Module]) -> None:
     with torch.device("meta"):
         empty = make_module(kind)
         out, state = empty(torch.empty(BATCH, LENGTH, FEATURES), state=empty.default_state(BATCH))
-    assert out.shape == y.shape and out.is_meta and state.shape == (BATCH, FEATURES, STATES // 2)
+    assert out.shape == y.shape
+    assert out.is_meta
+    assert state.shape == (BATCH, FEATURES, STATES // 2)
     filled = empty.to_empty(device="cpu")
     filled.load_state_dict(module.state_dict())
     assert torch.equal(filled(x), y)
@@ -609,7 +632,8 @@ def test_sequence_mixer(transposed: bool) -> None:
     assert error(flip(mixer(flip(x))), convolve(expected[None], x.mT)[:, 0].mT) < 1e-10
     whole, final = mixer(flip(x), state=start)
     stepped, stepped_final = run_steps(mixer, x.mT, start)
-    assert error(stepped.mT, flip(whole)) < 1e-9 and error(stepped_final, final) < 1e-9
+    assert error(stepped.mT, flip(whole)) < 1e-9
+    assert error(stepped_final, final) < 1e-9
     first, state = mixer(flip(x[:, :5]), state=start)
     second, state = mixer(flip(x[:, 5:]), state=state)
     assert error(torch.cat([flip(first), flip(second)], dim=1), flip(whole)) < 1e-9

@@ -87,7 +87,13 @@ def _below_one(field: str, condition: str, when: str, got: str) -> Require:
 KERNEL_RULES: tuple[Rule, ...] = (
     even_state("d_state"),
     *step_range(),
-    Divides("n_ssm", ("d_model",), code="divisible", why="every set of states serves the same number of features"),
+    Divides(
+        "n_ssm",
+        ("d_model",),
+        at="n_ssm",
+        code="divisible",
+        why="every set of states serves the same number of features",
+    ),
     *(rule for init, parts in COMBINED_INITS.items() for rule in _shares(init, len(parts))),
     Require(
         "rank >= 2",
@@ -301,7 +307,9 @@ class LayerConfig(StateSpaceConfig):
     def module_args(self) -> dict[str, Any]:
         """The fields that are not the kernel's, and the two they share."""
         shared = {"d_model", "channels"}
-        own = (name for name in type(self).model_fields if name not in self.kernel_schema.model_fields or name in shared)
+        own = (
+            name for name in type(self).model_fields if name not in self.kernel_schema.model_fields or name in shared
+        )
         return {name: getattr(self, name) for name in own}
 
     def input_spec(self) -> Optional[InputSpec]:

@@ -233,7 +233,7 @@ def layer_forward(
     outputs = rows * layer.kernel_outputs * layer.d_model
     if not tape.cached_kernels or state is not None:
         tape.run("kernel", L, *(() if state is None else (state,)))
-    convolution(tape, rows * layer.d_model, layer.kernel.channels * layer.d_model, outputs, L)
+    convolution(tape, rows * layer.d_model, layer.kernel_outputs * layer.d_model, outputs, L)
     if state is not None:
         tape.elementwise(outputs * L)
         layer.kernel.final_state(tape, L, rows)

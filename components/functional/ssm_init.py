@@ -23,6 +23,7 @@ from torch import Tensor
 
 from components.functional.ssm_common import COMBINED_INITS, HIPPO_INITS, INITS, INPUT_INITS
 
+
 @dataclass(frozen=True)
 class DiagonalOptions:
     """Choices that only the direct diagonal initialisations have.

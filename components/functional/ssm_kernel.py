@@ -77,7 +77,9 @@ class KernelOptions(DiagonalOptions):
         for name in options:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
-                raise ValueError(f"Expected a state-space option{f' such as {near[0]!r}' if near else ''}, got {name!r}")
+                raise ValueError(
+                    f"Expected a state-space option{f' such as {near[0]!r}' if near else ''}, got {name!r}"
+                )
         return cls(**options)
 
     def check(self, d_model: int, discretisations: tuple[str, ...]) -> None:
@@ -209,18 +211,17 @@ class DiscreteKernel(nn.Module):
         if state is None:
             return system.kernel(starts, length, self.working_dtype())[0], None
         half = self._half(state)
-        moved = system.transition(half.flatten(0, -3) if half.ndim > 2 else half.unsqueeze(0))
+        batch = half.shape[:-2]
+        moved = system.transition(half.reshape(-1, *half.shape[-2:]))
         kernels = system.kernel(torch.cat([starts, moved]), length, self.working_dtype())
-        return kernels[0], kernels[1:].unflatten(0, half.shape[:-2]) if half.ndim > 2 else kernels[1]
+        return kernels[0], kernels[1:].reshape(*batch, *kernels.shape[1:])
 
     def default_state(self, *batch: int) -> Tensor:
         """Return the zero state, complex, [*batch, H, n]."""
         dtype = torch.complex128 if self.C.dtype == torch.float64 else torch.complex64
         return torch.zeros(*batch, self.d_model, self.d_state // 2, dtype=dtype, device=self.C.device)
 
-    def step(
-        self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None) -> tuple[Tensor, Tensor]:
         """Advance by one sample: s' = A s + B u, y = Re(C s').
 
         Args:
@@ -237,9 +238,7 @@ class DiscreteKernel(nn.Module):
         moved = system.transition(half.to(torch.complex128)) + system.B * u.unsqueeze(-1)
         return read(system, moved).to(self.working_dtype()), self._like(moved, state)
 
-    def forward_state(
-        self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None
-    ) -> Tensor:
+    def forward_state(self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None) -> Tensor:
         """Advance by a whole sequence: A^L s + sum_j A^(L-1-j) B u_j. Gradients reach the parameters too.
 
         Args:

@@ -211,9 +211,7 @@ class StateSpaceLayer(nn.Module):
         self._expect_causal()
         return self.kernel.default_state(*batch)
 
-    def step(
-        self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def step(self, u: Tensor, state: Tensor, rate: float = 1.0, system: System | None = None) -> tuple[Tensor, Tensor]:
         """Advance by one sample; the outputs of successive steps are those of `forward`.
 
         Args:

@@ -49,7 +49,7 @@ def interleave(z: Tensor) -> Tensor:
 
 def deinterleave(x: Tensor) -> Tensor:
     """Undo `interleave`: real [..., 2n] to complex [..., n]."""
-    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+    return torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
 
 
 def squarings(matrix: Tensor, count: int, product: Product) -> list[Tensor]:
@@ -162,7 +162,7 @@ class DiagonalSystem(NamedTuple):
         fine = orbit(self.B.unsqueeze(-2), powers[:inner], torch.mul, 2**inner)
         with without_autocast(u.device):
             blocks = deinterleave(_blocks(u, inner, outer).to(u.dtype) @ interleave(fine).to(u.dtype))
-        blocks = blocks.to(fine.dtype).unflatten(1, (2**outer, -1))
+        blocks = blocks.to(fine.dtype).reshape(len(self.A), 2**outer, len(u), -1)
         driven = fold(blocks, powers[inner : inner + outer], torch.mul)
         free = advance(state.transpose(0, 1), powers, torch.mul, length)
         return (free + driven).transpose(0, 1)
@@ -249,7 +249,8 @@ class LowRankSystem(NamedTuple):
             powers = squarings(self.dense(), max(inner + outer, length.bit_length()), torch.matmul)
             fine = orbit(interleave(self.B).unsqueeze(-2), powers[:inner], torch.matmul, 2**inner)
             blocks = (_blocks(u, inner, outer).to(u.dtype) @ fine.to(u.dtype)).to(fine.dtype)
-            driven = fold(blocks.unflatten(1, (2**outer, -1)), powers[inner : inner + outer], torch.matmul)
+            blocks = blocks.reshape(len(self.D), 2**outer, len(u), -1)
+            driven = fold(blocks, powers[inner : inner + outer], torch.matmul)
             free = advance(interleave(state).transpose(0, 1), powers, torch.matmul, length)
         return deinterleave((free + driven).transpose(0, 1))
 
@@ -279,7 +280,7 @@ def expm1(z: Tensor) -> Tensor:
 def _blocks(u: Tensor, inner: int, outer: int) -> Tensor:
     """Cut inputs [r, H, L], latest first and padded by zeros, into rows [H, 2^outer r, 2^inner]."""
     padded = torch.nn.functional.pad(u.flip(-1), (0, 2 ** (inner + outer) - u.shape[-1]))
-    return padded.unflatten(-1, (2**outer, 2**inner)).permute(1, 2, 0, 3).flatten(1, 2)
+    return padded.reshape(*u.shape[:-1], 2**outer, 2**inner).permute(1, 2, 0, 3).flatten(1, 2)
 
 
 def _probe(row: Tensor, y: Tensor) -> Tensor:
@@ -296,7 +297,7 @@ def _resolve(
 ) -> Tensor:
     """Apply the resolvent to x [..., H, n], as far as corrections are known."""
     y = diagonal * x
-    for row, correction, pivot in zip(P, corrections, pivots):
+    for row, correction, pivot in zip(P, corrections, pivots, strict=False):
         y = y - correction * (_probe(row, y) / pivot)
     return y
 
@@ -335,4 +336,5 @@ def bidirectional_convolution(u: Tensor, kernel: Tensor) -> Tensor:
 
 def _convolve(u: Tensor, kernel: Tensor, size: int) -> Tensor:
     spectrum = torch.fft.rfft(u, n=size).unsqueeze(-3) * torch.fft.rfft(kernel, n=size)
-    return torch.fft.irfft(spectrum, n=size)[..., : u.shape[-1]]
+    y: Tensor = torch.fft.irfft(spectrum, n=size)
+    return y[..., : u.shape[-1]]
