@@ -16,23 +16,32 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 Thunk = Callable[[], object]
 
+COLUMNS = ("ours", "peer", "peer / ours (range)", "of CPU time")
+"""Headings of what `row` returns after its label, for one peer."""
 MIN_SECONDS = 0.002
 """A sample shorter than this is repeated until it is not, so that the clock and the loop do not show."""
 
 
+class Sample(NamedTuple):
+    """Seconds per call: by the clock, and of the processor (all threads), which other programs hardly change."""
+
+    wall: float
+    cpu: float
+
+
 @dataclass(frozen=True)
 class Times:
-    """Seconds per call of one candidate, one entry per round."""
+    """What one candidate took, round by round."""
 
-    samples: tuple[float, ...]
+    samples: tuple[Sample, ...]
 
     @property
     def median(self) -> float:
-        return statistics.median(self.samples)
+        return statistics.median(sample.wall for sample in self.samples)
 
 
 def options(description: str) -> argparse.Namespace:
@@ -56,9 +65,9 @@ def alternate(
     repeats = {}
     for name, call in candidates.items():
         _sample(call, 1, prepare, wait)
-        once = _sample(call, 1, prepare, wait) if prepare is None else MIN_SECONDS
+        once = _sample(call, 1, prepare, wait).wall if prepare is None else MIN_SECONDS
         repeats[name] = max(1, round(MIN_SECONDS / max(once, 1e-9)))
-    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    samples: dict[str, list[Sample]] = {name: [] for name in candidates}
     gc.collect()
     gc.disable()
     try:
@@ -70,21 +79,23 @@ def alternate(
     return {name: Times(tuple(values)) for name, values in samples.items()}
 
 
-def _sample(call: Thunk, repeats: int, prepare: Thunk | None, wait: Thunk | None) -> float:
+def _sample(call: Thunk, repeats: int, prepare: Thunk | None, wait: Thunk | None) -> Sample:
     if prepare is not None:
         prepare()
-    start = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         call()
     if wait is not None:
         wait()
-    return (time.perf_counter() - start) / repeats
+    return Sample((time.perf_counter() - wall) / repeats, (time.process_time() - cpu) / repeats)
 
 
-def ratio(peer: Times, ours: Times) -> str:
-    """How many times faster ours is: median of the ratios round by round, and their range."""
-    ratios = [p / o for p, o in zip(peer.samples, ours.samples, strict=True)]
-    return f"{_short(statistics.median(ratios))}x ({_short(min(ratios))}-{_short(max(ratios))})"
+def ratios(peer: Times, ours: Times) -> list[str]:
+    """How many times as long the peer takes: median of the ratios round by round and their range; same of the CPU."""
+    pairs = list(zip(peer.samples, ours.samples, strict=True))
+    wall = sorted(p.wall / o.wall for p, o in pairs)
+    cpu = statistics.median(p.cpu / max(o.cpu, 1e-9) for p, o in pairs)
+    return [f"{_short(statistics.median(wall))}x ({_short(wall[0])} to {_short(wall[-1])})", f"{_short(cpu)}x"]
 
 
 def duration(seconds: float) -> str:
@@ -100,11 +111,11 @@ def _short(value: float) -> str:
 
 
 def row(label: str, times: Mapping[str, Times], ours: str = "ours") -> list[str]:
-    """Label, our median, and for every peer its median and the ratio to ours."""
+    """Label, our median, and for every peer its median and the `ratios` to ours."""
     cells = [label, duration(times[ours].median)]
     for name, peer in times.items():
         if name != ours:
-            cells += [duration(peer.median), ratio(peer, times[ours])]
+            cells += [duration(peer.median), *ratios(peer, times[ours])]
     return cells
 
 

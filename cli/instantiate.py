@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import inputs, render
 from cli.guard import CheckFailed, Refused
+from registry.cost import DTYPE_BYTES
 from registry.errors import CostUnknown
 from registry.plan import Plan
 from registry.schema import InputSpec
@@ -42,6 +43,8 @@ def instantiate(
         raise CostUnknown(
             f"Expected {preset} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
         )
+    if device != "meta":
+        _check_memory(plan)
     with _waiting(f"building {preset}"):
         import torch  # noqa: F401 (its import is not part of the time to build)
 
@@ -93,6 +96,24 @@ def _build(plan: Plan, device: str, dtype: str, seed: int | None) -> torch.nn.Mo
     return build(plan, device=device, dtype=dtype, seed=seed).eval()
 
 
+def _check_memory(plan: Plan) -> None:
+    """Refuse weights that this machine cannot hold, which the system would answer by killing us.
+
+    Raises:
+        CheckFailed: they take more than all of the memory. Weights are drawn as float32 on the CPU, wherever they go.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # a system that does not say
+        return
+    needed = plan.params * DTYPE_BYTES["float32"]
+    if needed > memory:
+        raise CheckFailed(
+            f"Expected weights of at most {render.human(memory, 'B')}, the memory of this machine, "
+            f"got {render.human(needed, 'B')}; --device meta needs none"
+        )
+
+
 def _planned_output(plan: Plan) -> list[int | str] | None:
     shape = plan.tree().output_shape
     labels: list[int | str] | None = None if shape is None else shape.labels
@@ -106,7 +127,7 @@ def _try(module: torch.nn.Module, plan: Plan, batch: int, device: str, dtype: st
     """Feed it random numbers and compare what comes out with the plan; seconds it took.
 
     Raises:
-        CheckFailed: shapes differ, or a value is not finite.
+        CheckFailed: it fails, shapes differ, or a value is not finite.
     """
     import torch
 
@@ -125,10 +146,14 @@ def _try(module: torch.nn.Module, plan: Plan, batch: int, device: str, dtype: st
 
     args, kwargs = plan.root.inputs(plan.spec, Shape((Batch(batch),)))
     started = time.perf_counter()
-    with torch.no_grad():
-        output = module(*fill(args), **fill(kwargs))
-    if device == "cuda":
-        torch.cuda.synchronize()
+    try:
+        with torch.no_grad():
+            output = module(*fill(args), **fill(kwargs))
+        if device == "cuda":
+            torch.cuda.synchronize()
+    except Exception as error:  # out of memory, an operation this dtype or device does not have, ...
+        said = str(error).strip().partition("\n")[0]
+        raise CheckFailed(f"Expected one forward pass to work, got {type(error).__name__}: {said}") from error
     seconds = time.perf_counter() - started
     _compare(record.output, output, "the output")
     return seconds

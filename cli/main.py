@@ -112,7 +112,9 @@ def instantiate(
     dtype: Annotated[
         Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Type of the weights.")
     ] = "float32",
-    seed: Annotated[Optional[int], typer.Option(min=0, help="Seed of the weights and of the inputs.")] = None,
+    seed: Annotated[
+        Optional[int], typer.Option(min=0, max=2**32 - 1, help="Seed of the weights and of the inputs.")
+    ] = None,
     forward: Annotated[bool, typer.Option("--forward", help="Run one forward pass on random inputs.")] = False,
     batch: Batch = 1,
     save: Annotated[

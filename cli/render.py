@@ -331,7 +331,7 @@ def tree_table(
     """
     console = stdout()
     shown = dict(columns)
-    natural = max(label.cell_len for label in labels)
+    natural = max(len("component"), *(label.cell_len for label in labels))
     room = natural
     for drop in [None, *optional]:
         if drop:

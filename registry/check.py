@@ -7,8 +7,8 @@ out and rules that need it stay silent, so that one fault gives one problem.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
 
@@ -43,12 +43,12 @@ class Scope:
 
     Attributes:
         facts: Their values.
-        origins: Path of the field that says each of them.
+        origins: Paths of the fields that say each of them, the one to name first.
         lost: Facts that are unknown only because what they follow from is at fault, and was reported.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, Path] = field(default_factory=dict)
+    origins: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
 
 
@@ -61,44 +61,56 @@ class Found:
         path: Of the value to fix.
         at_key: The key is wrong, not its value.
         sources: Fields elsewhere that led to it: (what they say, path).
+        roots: Every written field that led to it.
+        says: What the value says one of the roots is, where it follows from that one alone.
+        follows: The value contradicts what it follows from.
     """
 
     problem: Problem
     path: Path
     at_key: bool = False
     sources: tuple[tuple[str, Path], ...] = ()
+    roots: tuple[Path, ...] = ()
+    says: Any = None
+    follows: bool = False
 
-
-@dataclass(frozen=True)
-class Agreement:
-    """A written value that follows from `origin`: does it agree?"""
-
-    origin: Path
-    path: Path
-    got: Any
-    expected: Any
-    identity: bool
-    found: Found | None
+    @property
+    def is_error(self) -> bool:
+        """Whether it refuses the document."""
+        return self.problem.severity == "error"
 
 
 class Checker:
-    """Checks one document. Use `component` on the root, then read `found`."""
+    """Checks one document. Use `component` on the root, then read `found`.
 
-    def __init__(self) -> None:
-        """A checker that has found nothing yet."""
-        self._found: list[Found] = []
-        self._agreements: list[Agreement] = []
+    Attributes:
+        found: Everything found, in the order of the walk; at most one error per path.
+        schemas: Schema of every node, by path.
+    """
+
+    def __init__(self, edits: Mapping[Path, Any] | None = None, kept: Collection[Path] = ()) -> None:
+        """A checker that has found nothing yet.
+
+        Args:
+            edits: Values to check in place of the written ones, by path.
+            kept: Fields whose written value stands for everything below, although it contradicts what it follows from.
+        """
+        self.found: list[Found] = []
+        self.schemas: dict[Path, type[Component]] = {}
+        self._edits = edits or {}
+        self._kept = kept
 
     @property
-    def found(self) -> list[Found]:
-        """Everything found, with the blame for disagreements settled."""
-        return _settle_blame(self._found, self._agreements)
+    def errors(self) -> list[Found]:
+        """What refuses the document."""
+        return [found for found in self.found if found.is_error]
 
     def report(self, path: Path, code: str, message: str, hint: str = "", **where: Any) -> Found:
-        """Note a problem at `path`."""
+        """Note a problem at `path`; of several errors about one value, the first is enough."""
         severity = where.pop("severity", "error")
         found = Found(Problem(code, message, hint, dotted(path), severity=severity), path, **where)
-        self._found.append(found)
+        if not (found.is_error and any(f.is_error and f.path == path for f in self.found)):
+            self.found.append(found)
         return found
 
     # ---- one node -------------------------------------------------------------------------------------------
@@ -110,7 +122,9 @@ class Checker:
             return None
         schema = entry.schema
         fields = fields_of(schema)
-        given: dict[str, Any] = {} if isinstance(raw, str) else {k: v for k, v in raw.items() if k != "type"}
+        self.schemas[path] = schema
+        written_out = {} if isinstance(raw, str) else raw
+        given = {k: self._edits.get((*path, k), v) for k, v in written_out.items() if k != "type"}
         for name in [name for name in given if name not in schema.model_fields]:
             self.report(
                 (*path, name),
@@ -121,7 +135,7 @@ class Checker:
             )
         values = self._plain_fields(schema, fields, {n: v for n, v in given.items() if n in fields.plain}, path)
         failed = {name for name in given if name in fields.plain and name not in values}
-        origins: dict[str, Path] = {name: (*path, name) for name in values}
+        origins: dict[str, tuple[Path, ...]] = {name: ((*path, name),) for name in values}
         written = frozenset(values)
         self._follow(schema, fields, values, failed, path, scope, origins)
         self._children(fields, given, values, failed, path, scope, origins)
@@ -142,11 +156,11 @@ class Checker:
                 return None
             name = raw["type"]
         else:
-            self.report(path, "not-a-component", f"Expected {wanted}, got {clip(_show(raw))}", _example(kinds))
+            self.report(path, "not-a-component", f"Expected {wanted}, got {clip(show(raw))}", _example(kinds))
             return None
         at = (*path, "type") if isinstance(raw, dict) else path
         if not isinstance(name, str):
-            self.report(at, "not-a-component", f"Expected the name of {wanted}, got {clip(_show(name))}")
+            self.report(at, "not-a-component", f"Expected the name of {wanted}, got {clip(show(name))}")
             return None
         entry = store.find(name)
         if entry is None:
@@ -187,21 +201,21 @@ class Checker:
         failed: set[str],
         path: Path,
         scope: Scope,
-        origins: dict[str, Path],
+        origins: dict[str, tuple[Path, ...]],
     ) -> None:
         """Fill in what was left out: from the facts, else the default, else say that it is missing."""
         for name, info in fields.plain.items():
             mark = fields.follows.get(name)
             expected = self._expected(mark, values, scope) if mark else None
             if expected is not None and mark is not None:
-                source = _origin(mark.value, scope.origins, origins)
+                roots = _roots(mark.value, scope.origins, origins)
                 if name in values:
-                    self._agree(mark, name, values[name], expected, path, source)
-                elif source is not None and name not in failed:
-                    origins[name] = source
-                failed.discard(name)
-                if name not in values or not mark.keeps:
+                    self._agree(mark, name, values[name], expected, path, roots)
+                if name not in values or not (mark.keeps or (*path, name) in self._kept):
                     values[name] = expected
+                    if roots and name not in failed:
+                        origins[name] = roots
+                failed.discard(name)
             elif name not in values and mark is not None and not scope.lost.isdisjoint(mark.value.names):
                 failed.add(name)
             elif name not in values and name not in failed:
@@ -219,17 +233,20 @@ class Checker:
         except Unknown:
             return None
 
-    def _agree(self, mark: Follows, name: str, got: Any, expected: Any, path: Path, source: Path | None) -> None:
-        identity = len(mark.value.names) == 1 and mark.value.text == mark.value.names[0]
-        found = None
-        if got != expected:
-            because = f" ({mark.value.text})" if not identity and mark.value.text.isascii() else ""
-            message = f"Expected {name} to be {_show(expected)}{because}, got {_show(got)}"
-            hint = f"leave {name} out, or set {name}: {_show(expected)}"
-            found = self.report((*path, name), mark.code, message, hint, severity=mark.severity)
-            found.sources = ((_show(expected) if identity else mark.value.names[0], source),) if source else ()
-        if source is not None and mark.severity == "error":
-            self._agreements.append(Agreement(source, (*path, name), got, expected, identity, found))
+    def _agree(
+        self, mark: Follows, name: str, got: Any, expected: Any, path: Path, roots: tuple[Path, ...]
+    ) -> None:
+        if mark.agrees(got, expected):
+            return
+        identity = mark.value.text == mark.value.names[0] if mark.value.names else False
+        because = f" ({mark.value.text})" if not identity and mark.value.text.isascii() else ""
+        message = f"Expected {name} to be {show(expected)}{because}, got {show(got)}"
+        hint = f"leave {name} out, or set {name}: {show(expected)}"
+        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity)
+        found.follows, found.roots = True, roots
+        if roots:
+            found.sources = ((show(expected) if identity else mark.value.names[0], roots[0]),)
+            found.says = got if identity else None
 
     # ---- children -------------------------------------------------------------------------------------------
 
@@ -241,7 +258,7 @@ class Checker:
         failed: set[str],
         path: Path,
         scope: Scope,
-        origins: dict[str, Path],
+        origins: dict[str, tuple[Path, ...]],
     ) -> None:
         for name, mark in fields.slots.items():
             raw = given.get(name, mark.default)
@@ -271,11 +288,11 @@ class Checker:
         mark: Slot,
         values: Mapping[str, Any],
         scope: Scope,
-        origins: Mapping[str, Path],
+        origins: Mapping[str, tuple[Path, ...]],
         failed: set[str],
     ) -> dict[str, Component] | None:
         if not isinstance(raw, dict) or not raw:
-            message = f"Expected a mapping from keys to {_kinds_text(mark.kinds)}, got {clip(_show(raw))}"
+            message = f"Expected a mapping from keys to {_kinds_text(mark.kinds)}, got {clip(show(raw))}"
             self.report(path, "not-a-component", message)
             return None
         children = {}
@@ -288,20 +305,20 @@ class Checker:
 
     # ---- rules ----------------------------------------------------------------------------------------------
 
-    def _rule(self, rule: Rule, names: Mapping[str, Any], path: Path, origins: Mapping[str, Path]) -> None:
+    def _rule(
+        self, rule: Rule, names: Mapping[str, Any], path: Path, origins: Mapping[str, tuple[Path, ...]]
+    ) -> None:
         try:
             faults = list(rule.check(names))
-        except (TypeError, AttributeError):  # a child that is too broken for this rule
+        except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):  # about a child that is at fault
             return
         for fault in faults:
-            at = (*path, *fault.at.split("."))
-            if fault.at not in names["__written__"]:  # what follows from elsewhere is fixed where it is written
-                at = origins.get(fault.at, at)
-            if any(f.path == at and f.problem.code == rule.code for f in self._found):
-                continue
+            # What follows from elsewhere is fixed where it is written.
+            at = origins.get(fault.at, ((*path, *fault.at.split(".")),))[0]
             found = self.report(at, rule.code, fault.message, fault.hint, severity=rule.severity)
-            elsewhere = [(n, origins[n]) for n in fault.names if n in origins and origins[n][: len(path)] != path]
-            found.sources = tuple((f"{n}={_show(names[n])}", source) for n, source in elsewhere if source != at)
+            found.roots = tuple(root for name in (fault.at, *fault.names) for root in origins.get(name, ()))
+            elsewhere = [(n, origins[n][0]) for n in fault.names if n in origins and origins[n][0][: len(path)] != path]
+            found.sources = tuple((f"{n}={show(names[n])}", source) for n, source in elsewhere if source != at)
 
     def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
         component = schema.model_construct(**values)
@@ -315,7 +332,11 @@ class Checker:
 
 
 def _inner_scope(
-    mark: Slot, values: Mapping[str, Any], scope: Scope, origins: Mapping[str, Path], failed: set[str]
+    mark: Slot,
+    values: Mapping[str, Any],
+    scope: Scope,
+    origins: Mapping[str, tuple[Path, ...]],
+    failed: set[str],
 ) -> Scope:
     """Facts of a child: those that reached its owner, and those its slot gives."""
     if not mark.gives:
@@ -334,52 +355,17 @@ def _inner_scope(
             if not at_fault.isdisjoint(expr.names):
                 lost |= {fact}
             continue
-        source = _origin(expr, origins, scope.origins)
-        if source is not None:
-            sources[fact] = source
+        roots = _roots(expr, origins, scope.origins)
+        if roots:
+            sources[fact] = roots
     return Scope(facts, sources, lost)
 
 
-def _origin(expr: Expr, first: Mapping[str, Path], second: Mapping[str, Path]) -> Path | None:
-    for name in expr.names:
-        if name in first:
-            return first[name]
-        if name in second:
-            return second[name]
-    return None
-
-
-def _settle_blame(found: list[Found], agreements: list[Agreement]) -> list[Found]:
-    """Blame the odd one out: where most written values contradict the one they follow from, that one is wrong.
-
-    The problems of the many become one problem at the origin, and problems that only repeat it are dropped.
-    """
-    groups: dict[Path, list[Agreement]] = {}
-    for agreement in agreements:
-        groups.setdefault(agreement.origin, []).append(agreement)
-    for origin, group in groups.items():
-        wrong = [a for a in group if a.found is not None]
-        if len(wrong) < 2 or len(wrong) <= len(group) - len(wrong):
-            continue
-        implied = {a.got for a in wrong if a.identity}
-        if len(implied) > 1:
-            continue
-        name = str(origin[-1])
-        got = next((a.expected for a in wrong if a.identity), None)
-        value = next(iter(implied), None)
-        wanted = f"{_show(value)}" if implied else "what its parts say"
-        tail = f", got {_show(got)}" if got is not None else ""
-        problem = replace(
-            wrong[0].found.problem,  # type: ignore[union-attr]
-            message=f"Expected {name} to be {wanted}, as {len(wrong)} parts below it say{tail}",
-            hint=f"set {name}: {_show(value)}" if implied else f"change {name}, or its parts",
-            path=dotted(origin),
-        )
-        drop = {id(a.found) for a in wrong}
-        first = next(i for i, f in enumerate(found) if id(f) in drop)
-        kept = [f for f in found if id(f) not in drop and all(source != origin for _, source in f.sources)]
-        found = [*kept[:first], Found(problem, origin), *kept[first:]]
-    return found
+def _roots(
+    expr: Expr, first: Mapping[str, tuple[Path, ...]], second: Mapping[str, tuple[Path, ...]]
+) -> tuple[Path, ...]:
+    """The written fields that an expression's value comes from, in the order of its names."""
+    return tuple(dict.fromkeys(root for name in expr.names for root in first.get(name) or second.get(name, ())))
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -404,7 +390,7 @@ def _example(kinds: Sequence[str]) -> str:
     return f"write a name such as {names[0]}, or a mapping with type: {names[0]}" if names else ""
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     """A value as YAML would write it, short."""
     if value is None:
         return "null"
@@ -415,7 +401,7 @@ def _show(value: Any) -> str:
     if isinstance(value, dict):
         return f"a mapping of {len(value)} keys"
     if isinstance(value, (list, tuple)):
-        return "[" + clip(", ".join(_show(item) for item in value[:9]), 70) + "]"
+        return "[" + clip(", ".join(show(item) for item in value[:9]), 70) + "]"
     if isinstance(value, Component):
         return value.entry.name
     return clip(value)
@@ -464,7 +450,7 @@ def explain(name: str, detail: ErrorDetails) -> tuple[str, str]:
         wanted = f"a string matching {context.get('pattern')}" if "pattern" in context else "a string of legal length"
     else:
         wanted = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"Expected {where} to be {wanted}, got {_show(got)}", hint
+    return f"Expected {where} to be {wanted}, got {show(got)}", hint
 
 
 def _cast_hint(name: str, kind: str, got: Any) -> str:
@@ -494,7 +480,8 @@ def _adapter(schema: type[Component]) -> TypeAdapter[dict[str, Any]]:
 
 
 def _annotated(info: FieldInfo) -> Any:
-    return Annotated.__class_getitem__((info.annotation, *info.metadata)) if info.metadata else info.annotation  # type: ignore[attr-defined]
+    annotated: Any = Annotated
+    return annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 @cache

@@ -24,10 +24,9 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from registry import store
 from registry.rules import Rule
 from registry.schema import Component, Slot, fields_of
-from registry.store import Entry
+from registry.store import Entry, entries
 
 Schema = dict[str, Any]
 """A JSON Schema, or a part of one."""
@@ -39,11 +38,11 @@ _NULL: Schema = {"type": "null"}
 
 def json_schema() -> Schema:
     """The JSON Schema of preset documents, over every registered component."""
-    entries = store.entries()
-    components = {entry.name: _component(entry) for entry in entries}
+    found = entries()
+    components = {entry.name: _component(entry) for entry in found}
     definitions = {"reference": _REFERENCE, **components}
-    definitions |= {entry.name + PARTIAL: _partial_component(entry) for entry in entries}
-    for kinds in {_ANY, *(mark.kinds for entry in entries for mark in fields_of(entry.schema).slots.values())}:
+    definitions |= {entry.name + PARTIAL: _partial_component(entry) for entry in found}
+    for kinds in {_ANY, *(mark.kinds for entry in found for mark in fields_of(entry.schema).slots.values())}:
         definitions[f"{_key(kinds)}.names"] = _names(_fitting(kinds))
         definitions[_key(kinds)] = _kind(kinds)
         definitions[_key(kinds) + PARTIAL] = _partial_kind(kinds, components)
@@ -131,18 +130,18 @@ def _slot(mark: Slot, form: str = "") -> Schema:
 
 def _kind(kinds: tuple[str, ...], form: str = "", untyped: Schema | None = None) -> Schema:
     """What fits a slot of `kinds`; `untyped` is what a mapping without `type` must be, where it may be at all."""
-    entries = _fitting(kinds)
+    fitting = _fitting(kinds)
     mapping: Schema = {
         "type": "object",
         "properties": {"type": {"anyOf": [_ref(f"{_key(kinds)}.names"), _ref("reference")]}},
         # Not oneOf: with a condition on `type`, errors and completion are those of one component.
-        "allOf": [{"if": _typed(_all_names(entry)), "then": _ref(entry.name + form)} for entry in entries],
+        "allOf": [{"if": _typed(_all_names(entry)), "then": _ref(entry.name + form)} for entry in fitting],
     }
     if untyped is None:
         mapping["required"] = ["type"]
     else:
         mapping |= {"if": {"required": ["type"]}, "else": untyped}
-    bare = [entry for entry in entries if not _required(entry.schema)]
+    bare = [entry for entry in fitting if not _required(entry.schema)]
     # Editors show the errors of the first option that fits best: a misspelt name gets the list of names.
     return {"anyOf": [*([_names(bare)] if bare else []), mapping, _ref("reference")]}
 
@@ -175,12 +174,12 @@ def _typed(names: Sequence[str]) -> Schema:
 
 
 def _fitting(kinds: tuple[str, ...]) -> list[Entry]:
-    return [entry for entry in store.entries() if not kinds or entry.kind in kinds]
+    return [entry for entry in entries() if not kinds or entry.kind in kinds]
 
 
-def _names(entries: Iterable[Entry]) -> Schema:
-    """Names and aliases of `entries`; the summaries are for editors that show them in completion."""
-    named = [(name, entry.summary) for entry in entries for name in _all_names(entry)]
+def _names(of: Iterable[Entry]) -> Schema:
+    """Names and aliases of some entries; the summaries are for editors that show them in completion."""
+    named = [(name, entry.summary) for entry in of for name in _all_names(entry)]
     return {
         "type": "string",
         "enum": [name for name, _ in named],

@@ -19,7 +19,8 @@ def natural(name: str) -> list[tuple[int, int | str]]:
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """At most `count` of `known` that look like `name`, best first."""
-    folded = {candidate.lower().replace("-", "_"): candidate for candidate in known}
+    # Of names that differ only in case the first one wins: a canonical name comes before its aliases.
+    folded = {candidate.lower().replace("-", "_"): candidate for candidate in reversed(list(known))}
     matches = difflib.get_close_matches(name[:80].lower().replace("-", "_"), list(folded), n=count, cutoff=0.6)
     return [folded[match] for match in matches]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from registry.check import Checker, Found, Scope
+from registry.blame import check_tree
+from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
 from registry.names import did_you_mean
@@ -186,7 +187,8 @@ def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[
         raw = data.get("network")
     root = None
     if raw is not None:
-        root = checker.component(raw, prefix, (), Scope())
+        root, found = check_tree(raw, prefix)
+        checker.found += found
     problems = _located(checker, composed)
     if root is None or any(problem.severity == "error" for problem in problems):
         return None, problems

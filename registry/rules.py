@@ -43,6 +43,7 @@ HELPERS: dict[str, Any] = {
     "max": max,
     "min": min,
     "prod": math.prod,
+    "round": round,
     "set": set,
     "sorted": sorted,
     "str": str,

@@ -55,6 +55,10 @@ class Follows:
     why: str
     keeps: bool = False
 
+    def agrees(self, got: Any, expected: Any) -> bool:
+        """Whether a written value says the same; a list of equal extents says the same as one extent."""
+        return bool(got == expected) or (isinstance(got, tuple) and set(got) == {expected})
+
 
 @dataclass(frozen=True)
 class Slot:

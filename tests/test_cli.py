@@ -365,6 +365,36 @@ def test_instantiate_refuses_before_it_builds(folder: Path, options: tuple[str, 
     assert not (folder / "w.safetensors").exists()
 
 
+def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
+    huge = ("--set", "dim=1048576", "--set", "input.shape=[1, 1048576]", "--set", "expansion_factor=4.0")
+    result = arch("instantiate", "good.yaml", *huge)
+    assert result.exit_code == 1
+    assert "Expected weights of at most " in result.stderr
+    assert "got 35.2 TB" in result.stderr
+
+
+def test_a_forward_pass_that_fails_is_a_failed_check(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.mlp.module import MLP
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such operation\nand more")
+
+    monkeypatch.setattr(MLP, "forward", fail)
+    result = arch("instantiate", "good.yaml", "--forward")
+    assert result.exit_code == 1
+    assert result.stderr == "error: Expected one forward pass to work, got RuntimeError: no such operation\n"
+
+
+def test_options_name_what_the_core_knows() -> None:
+    from registry.build import DEVICES, DTYPES
+    from registry.cost import CONVENTIONS
+
+    text = " ".join(arch(command, "--help", columns=200).stdout for command in ("instantiate", "flops"))
+    for choices in (("meta", "cpu", "cuda"), DTYPES, CONVENTIONS):
+        assert "|".join(choices) in text
+    assert set(DEVICES) == {"meta", "cpu", "cuda"}
+
+
 def test_a_failed_save_leaves_everything_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(tensors: Any, path: Path, metadata: Any) -> None:
         path.write_bytes(b"half")
@@ -482,8 +512,8 @@ def test_show() -> None:
         assert piece in text, piece
 
 
-def test_show_knows_every_component() -> None:
-    for name in store.names():
+def test_show_knows_every_kind() -> None:
+    for name in {entry.kind: entry.name for entry in store.entries()}.values():
         result = arch("show", name, "--format", "json")
         assert result.exit_code == 0, (name, result.output)
         example = json.loads(result.stdout)["example"]

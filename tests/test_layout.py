@@ -31,8 +31,7 @@ def _imports(path: Path) -> list[tuple[str, bool]]:
                 found.extend((alias.name, top) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
                 assert child.level == 0, f"{path}: relative import"
-                found.append((child.module or "", top))
-                found.extend((f"{child.module}.{alias.name}", top) for alias in child.names)
+                found.extend((_target(child.module or "", alias.name), top) for alias in child.names)
             elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 continue
             else:
@@ -40,6 +39,13 @@ def _imports(path: Path) -> list[tuple[str, bool]]:
 
     visit(ast.parse(path.read_text(encoding="utf-8")), True)
     return found
+
+
+def _target(module: str, name: str) -> str:
+    """What `from module import name` imports: the submodule `name` if there is one, else `module`."""
+    base = ROOT.joinpath(*module.split("."))
+    submodule = base.joinpath(f"{name}.py").exists() or base.joinpath(name, "__init__.py").exists()
+    return f"{module}.{name}" if submodule else module
 
 
 def _relative(path: Path) -> str:

@@ -12,11 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import registry
 from components.functional import ssm_common, ssm_init
 from components.functional.ssm_kernel import StateSpaceKernel, positive, stored
 from components.functional.ssm_layer import StateSpaceLayer
 from components.s4.module import S4, S4Kernel
 from components.s4d.module import S4D, S4DKernel, S4DSequenceMixer
+from registry.shapes import Shape
+from registry.tape import Tape
+from tests.tracer import FlopTracer
 
 FEATURES, STATES, LENGTH, BATCH = 4, 8, 13, 2
 DIAGONAL = [(S4DKernel, init, disc) for init in ssm_common.INITS for disc in ("zoh", "bilinear", "dss")]
@@ -212,11 +216,11 @@ def test_no_tensor_of_size_features_states_length(kind: type[StateSpaceKernel]) 
 )
 def test_gradients_are_those_of_finite_differences(kind: type[StateSpaceKernel], disc: str | None) -> None:
     kernel = make_kernel(kind, "dplr-lin", disc).double()
-    names, values = zip(*kernel.named_parameters())
+    names, values = zip(*kernel.named_parameters(), strict=True)
     u, start = torch.randn(1, FEATURES, 5).double(), random_state()[:1]
 
     def outputs(*parameters: Tensor) -> tuple[Tensor, ...]:
-        arguments = dict(zip(names, parameters))
+        arguments = dict(zip(names, parameters, strict=True))
         K, K_state = torch.func.functional_call(kernel, arguments, (5, start))
         return K, K_state
 
@@ -641,3 +645,152 @@ def test_sequence_mixer(transposed: bool) -> None:
     complex_state = {**mixer.state_dict(), "kernel.C": torch.view_as_complex(k.C.detach())}
     mixer.load_state_dict(complex_state)
     assert torch.equal(flip(mixer(flip(x), conditioning=x)), flip(mixer(flip(x))))
+
+
+SCHEMAS = {"s4_kernel": S4Kernel, "s4": S4, "s4d_kernel": S4DKernel, "s4d": S4D, "s4d_sequence_mixer": S4DSequenceMixer}
+COSTED: list[dict[str, Any]] = [
+    {"type": "s4", "d_model": FEATURES, "rank": 2, "channels": 2, "gate": 2},
+    {"type": "s4", "d_model": FEATURES, "dt_tie": False, "activation": "glu", "final_act": None},
+    {"type": "s4d", "d_model": FEATURES, "disc": "zoh", "channels": 2},
+    {"type": "s4d", "d_model": FEATURES, "disc": "bilinear", "transposed": True},
+    {"type": "s4d", "d_model": FEATURES, "disc": "dss", "bandlimit": 0.5},
+    {"type": "s4d_sequence_mixer", "in_features": FEATURES},
+    {"type": "s4d_sequence_mixer", "in_features": FEATURES, "transposed": True},
+]
+
+
+def costed(config: dict[str, Any]) -> tuple[Any, Any]:
+    """A mixer's config and module; states and lengths as in the rest of this file."""
+    size = {"state_dim": STATES} if "in_features" in config else {"d_state": STATES, "l_max": LENGTH}
+    plan = registry.load({**config, **size})
+    return plan.root, registry.build(plan, seed=0).eval()
+
+
+@pytest.mark.parametrize("length", [1, 5, 16, 37])
+@pytest.mark.parametrize("config", COSTED, ids=str)
+def test_costs_of_chunks(config: dict[str, Any], length: int) -> None:
+    schema, mixer = costed(config)
+    shape = (FEATURES, length) if mixer.transposed else (length, FEATURES)
+    with torch.no_grad(), FlopTracer() as traced:
+        y, state = mixer(torch.randn(BATCH, *shape), state=mixer.default_state(BATCH))
+    record = Tape().call(schema, Shape((BATCH, *shape)), schema.state_shape(Shape((BATCH,))))
+    assert record.total == {kind: count for kind, count in traced.counts.items() if count}
+    assert record.output == (tuple(y.shape), tuple(state.shape))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+@pytest.mark.parametrize("config", COSTED, ids=str)
+def test_costs_of_steps(config: dict[str, Any], prepared: bool) -> None:
+    schema, mixer = costed(config)
+    u, state = torch.randn(BATCH, FEATURES), mixer.default_state(BATCH)
+    system = mixer.kernel.discretize() if prepared else None
+    with torch.no_grad(), FlopTracer() as traced:
+        y, state = mixer.step(u, state, system=system)
+    tape = Tape(method="step", cached_kernels=prepared)
+    record = tape.call(schema, Shape((BATCH, FEATURES)), schema.state_shape(Shape((BATCH,))))
+    assert record.total == {kind: count for kind, count in traced.counts.items() if count}
+    assert record.output == (tuple(y.shape), tuple(state.shape))
+    assert schema.state_bytes(BATCH) == state.numel() * state.element_size()
+
+
+@pytest.mark.parametrize("name", ["s4_kernel", "s4d_kernel"])
+def test_costs_of_final_states(name: str) -> None:
+    plan = registry.load({"type": name, "d_model": FEATURES, "d_state": STATES})
+    kernel = registry.build(plan, seed=0)
+    for length in (1, 7, 8, 33):
+        u, state = torch.randn(BATCH, FEATURES, length), kernel.default_state(BATCH)
+        with torch.no_grad(), FlopTracer() as traced:
+            kernel.forward_state(u, state)
+        record = Tape(method="forward_state").call(plan.root, Shape(u.shape), Shape(state.shape))
+        assert record.total == {kind: count for kind, count in traced.counts.items() if count}
+
+
+def test_cached_kernels_leave_the_convolution() -> None:
+    plan = registry.load({"type": "s4d", "d_model": FEATURES, "l_max": 64})
+    full, cached = registry.cost(plan, 2), registry.cost(plan, 2, cached_kernels=True)
+    assert cached.flops < full.flops
+    kernel = registry.load({"type": "s4d_kernel", "d_model": FEATURES, "l_max": 64})
+    spectrum = FEATURES * round(2.5 * 128 * 7)
+    assert full.flops - cached.flops == registry.cost(kernel).flops + spectrum
+
+
+BLOCK: dict[str, Any] = {
+    "type": "residual_block",
+    "sequence_mixer_norm": "rms_norm",
+    "mlp_norm": "rms_norm",
+    "mlp": {"type": "mlp", "activation": "gelu"},
+    "dropout": "identity",
+}
+
+
+def network(mixer: dict[str, Any] | str, **fields: Any) -> dict[str, Any]:
+    """A classifier of sequences, or of grids, around one kind of block."""
+    config = {
+        "type": "classification_resnet",
+        "in_channels": 3,
+        "out_channels": 5,
+        "num_blocks": 2,
+        "hidden_dim": 8,
+        "data_dim": 1,
+        "in_proj": "linear",
+        "out_proj": "linear",
+        "norm": "rms_norm",
+        "block": {**BLOCK, "sequence_mixer": mixer},
+    }
+    return {"network": {**config, **fields}, "input": {"shape": [20, 3]}}
+
+
+@pytest.mark.parametrize("mixer", ["s4", "s4d", "s4d_sequence_mixer", {"type": "s4", "channels": 2, "gate": 3}])
+def test_state_spaces_stand_in_networks(mixer: dict[str, Any] | str) -> None:
+    plan = registry.load(network(mixer))
+    module = registry.build(plan, seed=0).eval()
+    with torch.no_grad(), FlopTracer() as traced:
+        logits = module(torch.randn(BATCH, 20, 3))
+    assert logits.shape == (BATCH, 5)
+    assert registry.cost(plan, BATCH).flops == traced.total
+
+
+@pytest.mark.parametrize("mixer", ["s4", "s4d", "s4d_sequence_mixer"])
+def test_state_spaces_stand_in_conditioned_blocks(mixer: str) -> None:
+    norms = dict.fromkeys(("sequence_mixer_norm", "mlp_norm"), "rms_norm")
+    mlp = {"type": "mlp", "activation": "gelu"}
+    block = {"type": "adaln_zero_residual_block", "hidden_dim": 8, "sequence_mixer": mixer, "mlp": mlp, **norms}
+    plan = registry.load({**block, "input": {"shape": [20, 8], "condition": [8]}})
+    module = registry.build(plan, seed=0).eval()
+    with torch.no_grad(), FlopTracer() as traced:
+        y = module(torch.randn(BATCH, 20, 8), torch.randn(BATCH, 8))
+    assert y.shape == (BATCH, 20, 8)
+    assert registry.cost(plan, BATCH).flops == traced.total
+
+
+@pytest.mark.parametrize(
+    ("mixer", "fields", "code", "path"),
+    [
+        ({"type": "s4d", "transposed": True}, {}, "transposed", "transposed"),
+        ({"type": "s4d_sequence_mixer", "transposed": True}, {}, "transposed", "transposed"),
+        ({"type": "s4d", "final_act": None, "channels": 2}, {}, "output-width", "final_act"),
+        ({"type": "s4", "final_act": "none", "gate": 2}, {}, "output-width", "final_act"),
+        ({"type": "s4"}, {"data_dim": 2}, "sequence-rank", "type"),
+        ({"type": "s4d_sequence_mixer"}, {"data_dim": 2}, "sequence-rank", "type"),
+        ({"type": "s4", "d_model": 9}, {}, "mismatch", "d_model"),
+        ({"type": "s4", "n_ssm": 3}, {}, "divisible", "n_ssm"),
+        ({"type": "s4", "init": "all", "n_ssm": 2}, {}, "init-sets", "n_ssm"),
+    ],
+    ids=str,
+)
+def test_faults_inside_networks(mixer: dict[str, Any], fields: dict[str, Any], code: str, path: str) -> None:
+    problems = registry.check(network(mixer, **fields))
+    assert [(p.code, p.path) for p in problems] == [(code, f"network.block.sequence_mixer.{path}")]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_configs_and_modules_have_the_same_defaults(name: str) -> None:
+    size = "in_features" if name == "s4d_sequence_mixer" else "d_model"
+    built = registry.build({"type": name, size: FEATURES}, seed=0)
+    torch.manual_seed(0)
+    direct = SCHEMAS[name](**{size: FEATURES})
+    assert type(built) is type(direct)
+    assert repr(built) == repr(direct)
+    for (key, value), (other_key, other) in zip(built.state_dict().items(), direct.state_dict().items(), strict=True):
+        assert key == other_key
+        assert torch.equal(value, other)

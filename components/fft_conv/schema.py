@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 from pydantic import BeforeValidator, Field
 
 from components.fft_conv import cost
+from components.functional.coordinates import OnGrid
 from registry.rules import Require
 from registry.schema import Component, Dim, InputSpec, Rank, follows, slot
 from registry.shapes import Shape
@@ -104,6 +105,17 @@ class CKConvND(Component):
             why="a single grid halves the extent, and neighbouring samples need a distance",
         ),
         Require(
+            "kernel.frequency_order * mask.width_order <= 0",
+            at="mask",
+            when="mask.entry.kind == 'mask'",
+            code="mask-order",
+            severity="warning",
+            message="Expected the widest windows on the channels of the lowest frequencies, "
+            "got {mask.entry.name}, whose widest meet the highest",
+            hint="use {'block_aligned_' if mask.width_order > 0 else ''}gaussian_modulation_nd",
+            why="slow oscillations need a wide window, fast ones alias in it",
+        ),
+        Require(
             "fft_padding == 'zero' and (data_dim == 1 if is_causal else data_dim == 2)",
             at="fft_backend",
             when="fft_backend == 'subq_ops'",
@@ -178,11 +190,7 @@ class CKConvND(Component):
     @cached_property
     def parts(self) -> dict[str, Component]:
         """Kernel and mask; on axes with a single grid the kernel's reference extent is halved as its grid is."""
-        kernel = self.kernel
-        if any(self.single) and "L_cache" in type(kernel).model_fields:
-            extents: tuple[int, ...] = kernel.extents  # type: ignore[attr-defined]
-            halved = tuple((n + 1) // 2 if single else n for n, single in zip(extents, self.single, strict=True))
-            kernel = kernel.with_values(L_cache=halved)
+        kernel = self.kernel.halved(self.single) if isinstance(self.kernel, OnGrid) else self.kernel
         return {"kernel": kernel, "mask": self.mask}
 
     def module_args(self) -> dict[str, Any]:

@@ -48,6 +48,18 @@ class OnGrid(Component):
         extent: int | tuple[int, ...] = getattr(self, "L_cache", 2)
         return (extent,) * self.data_dim if isinstance(extent, int) else extent
 
+    @property
+    def frequency_order(self) -> int:
+        """1 where the last channels oscillate fastest at first, -1 where the first ones do, 0 where all are alike."""
+        return 0
+
+    def halved(self, single: Sequence[bool]) -> OnGrid:
+        """The kernel with half the reference extent on the axes whose grid is single."""
+        if not any(single):
+            return self
+        shrunk = tuple((n + 1) // 2 if half else n for n, half in zip(self.extents, single, strict=True))
+        return self.with_values(L_cache=shrunk)
+
     def input_spec(self) -> InputSpec:
         """As many samples per axis as the reference extent."""
         return InputSpec(self.extents)

@@ -307,10 +307,8 @@ class LayerConfig(StateSpaceConfig):
     def module_args(self) -> dict[str, Any]:
         """The fields that are not the kernel's, and the two they share."""
         shared = {"d_model", "channels"}
-        own = (
-            name for name in type(self).model_fields if name not in self.kernel_schema.model_fields or name in shared
-        )
-        return {name: getattr(self, name) for name in own}
+        kernel = self.kernel_schema.model_fields.keys() - shared
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in kernel}
 
     def input_spec(self) -> Optional[InputSpec]:
         """A sequence of the length it is made for."""

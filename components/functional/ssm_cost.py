@@ -158,7 +158,7 @@ def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: i
 
 
 def kernel_forward(kernel: KernelConfig, tape: Tape, L: int, state: Shape | None = None) -> tuple[Shape, Shape | None]:
-    """Length, and perhaps a state (*batch, H, n), to the kernel (C, H, L) and what the state adds, (*batch, C, H, L)."""
+    """Length, and perhaps a state (*batch, H, n), to kernel (C, H, L) and what the state adds, (*batch, C, H, L)."""
     H, C = kernel.d_model, kernel.channels
     kernel.discretize(tape)
     batch = Shape(()) if state is None else state[:-2]
@@ -252,7 +252,7 @@ def layer_step(layer: LayerConfig, tape: Tape, u: Shape, state: Shape) -> tuple[
 def _swapped(x: Shape) -> Shape:
     if len(x) < 2:
         raise ValueError(f"Expected (*batch, features, length), got shape {x.labels}")
-    return x[:-2] + (x[-1], x[-2])
+    return Shape((*x[:-2], x[-1], x[-2]))
 
 
 def _head(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:

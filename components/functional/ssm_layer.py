@@ -99,7 +99,7 @@ class StateSpaceLayer(nn.Module):
         self.activation = _known("activation", activation, GATED)
         self.mult_activation = _known("mult_activation", mult_activation, POINTWISE)
         self.final_act = _known("final_act", final_act, FINAL)
-        self.d_model, self.channels = d_model, channels
+        self.d_model, self.channels, self.gate = d_model, channels, gate
         self.dropout, self.tie_dropout = dropout, tie_dropout
         self.bidirectional, self.swap_channels, self.transposed = bidirectional, swap_channels, transposed
         outputs = channels * (2 if self.activation == "glu" else 1)
@@ -131,8 +131,7 @@ class StateSpaceLayer(nn.Module):
         """Width of the output: d_model, or that of the last hidden layer without a projection."""
         if self.output_linear is not None:
             return self.d_model
-        gated = self.input_gate[0].out_features if self.input_gate is not None else None
-        return int(gated) if gated is not None else self.channels * self.d_model
+        return (self.gate or self.channels) * self.d_model
 
     def forward(
         self,
@@ -182,7 +181,7 @@ class StateSpaceLayer(nn.Module):
             return bidirectional_convolution(wide, kernel), None
         kernel, memory = self.kernel.response(system, u.shape[-1], state)
         y = causal_convolution(wide, kernel)
-        if state is None:
+        if state is None or memory is None:
             return y, None
         return y + memory, self.kernel.forward_state(wide, state, system=system)
 

@@ -36,6 +36,11 @@ class _Mask(Component):
         """It takes positions and values and nothing else."""
         return False
 
+    @property
+    def width_order(self) -> int:
+        """1 where the last channels have the widest windows at first, -1 where the first ones do."""
+        return -1
+
 
 class _Gaussian(_Mask):
     """Fields that every Gaussian window has."""
@@ -90,6 +95,11 @@ class _Gaussian(_Mask):
 )
 class GaussianModulationND(_Gaussian):
     """Gaussian window with a learned width per axis and channel, narrow to wide."""
+
+    @property
+    def width_order(self) -> int:
+        """See `_Mask.width_order`."""
+        return 1
 
 
 @register(

@@ -1,8 +1,8 @@
 """S4: convolution with the kernel of a diagonal plus low-rank state space.
 
-The reference evaluates the kernel's generating function at the roots of unity, which needs a truncated output map C~ tied
-to one length. Here the bilinear system itself is raised to powers, in real double precision and by doubling: the kernel
-is exact at every length, the parameter is C, and a step computes the same function as the convolution.
+The reference evaluates the kernel's generating function at the roots of unity, which needs a truncated output map C~
+tied to one length. Here the bilinear system itself is raised to powers, in real double precision and by doubling: the
+kernel is exact at every length, the parameter is C, and a step computes the same function as the convolution.
 """
 
 from __future__ import annotations

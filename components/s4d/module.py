@@ -56,7 +56,7 @@ class S4DKernel(StateSpaceKernel):
         super().__init__(d_model, l_max, channels, param_config, **options)
         if self.disc == "dss" and l_max is None:
             raise ValueError("Expected an l_max for disc 'dss', which normalises over it, got None")
-        self.normalised_length = l_max
+        self.normalised_length = float(l_max or 1)
 
     def discretize(self, rate: float = 1.0) -> DiagonalSystem:
         """Discretise, see `DiscreteKernel.discretize` and the table of the class."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Optional, Union
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Optional, Union
 
 from pydantic import Field
 
@@ -14,6 +15,7 @@ from registry.schema import Component, Dim, Positive, follows, slot
 from registry.store import register
 
 Layers = Annotated[int, Field(strict=True, ge=2, le=LIMITS.blocks)]
+Extent = Annotated[int, Field(strict=True, ge=2, le=LIMITS.dim)]
 Omegas = Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=LIMITS.dim)]
 
 _PAPER = "Sitzmann et al. 2020 (arXiv:2006.09661), section 3.2"
@@ -214,6 +216,10 @@ class LearnableOmegaSIRENKernelND(_Kernel):
     )
 
 
+_EXTENT = "(L_cache if isinstance(L_cache, int) else max(L_cache))"
+_FACTOR = f"({_EXTENT} - 1) / (omega_0_extent - 1)"
+
+
 class _BlockDiagonalKernel(_Kernel):
     """Fields that every block-diagonal kernel has."""
 
@@ -241,6 +247,17 @@ class _BlockDiagonalKernel(_Kernel):
             message="Expected omega_0_per_block to have num_blocks={num_blocks} values, got {len(omega_0_per_block)}",
             why="every block has a frequency of its own",
         ),
+        Require(
+            f"{_EXTENT} == omega_0_extent",
+            at="omega_0_extent",
+            when="omega_0_extent is not None and not scale_omega_0",
+            code="omega-extent",
+            severity="note",
+            message="Expected a grid of extent {omega_0_extent}, for which the frequencies were chosen, "
+            f"got {{{_EXTENT}}}",
+            hint=f"set scale_omega_0: true to multiply them by {{round({_FACTOR}, 4)}}",
+            why="frequencies count cycles per half range: on a finer grid they cover less of the spectrum",
+        ),
     )
 
     num_blocks: Dim = Field(8, description="Number of blocks.")
@@ -249,6 +266,42 @@ class _BlockDiagonalKernel(_Kernel):
     schedule: Literal["linear", "log"] = Field("linear", description="Spacing of the frequencies between them.")
     off_block_scale: float = Field(0.1, description="Factor on initial weights between different blocks.")
     omega_0_per_block: Optional[Omegas] = Field(None, description="Frequency factors that replace the schedule.")
+    omega_0_extent: Optional[Extent] = Field(None, description="Extent of the grid the frequencies were chosen for.")
+    scale_omega_0: bool = follows(
+        "scale_omega_0",
+        "Multiply the frequencies by (L_cache - 1) / (omega_0_extent - 1), so that they cover as much of the spectrum.",
+        default=False,
+        code="scale-omega",
+    )
+
+    def module_args(self) -> dict[str, Any]:
+        """The fields, frequencies scaled to the grid."""
+        args = super().module_args()
+        del args["omega_0_extent"], args["scale_omega_0"]
+        factor = self.grid_factor if self.scale_omega_0 else 1.0
+        for name in ("omega_0_min", "omega_0_max"):
+            args[name] *= factor
+        if self.omega_0_per_block is not None:
+            args["omega_0_per_block"] = tuple(omega * factor for omega in self.omega_0_per_block)
+        return args
+
+    @property
+    def grid_factor(self) -> float:
+        """How many times finer the grid is than the one the frequencies were chosen for."""
+        return 1.0 if self.omega_0_extent is None else (max(self.extents) - 1) / (self.omega_0_extent - 1)
+
+    @property
+    def frequency_order(self) -> int:
+        """See `OnGrid.frequency_order`."""
+        omegas = self.omega_0_per_block or (self.omega_0_min, self.omega_0_max)[: self.num_blocks]
+        return (omegas[-1] > omegas[0]) - (omegas[-1] < omegas[0])
+
+    def halved(self, single: Sequence[bool]) -> OnGrid:
+        """See `OnGrid.halved`; the reference extent of the frequencies shrinks along."""
+        kernel = super().halved(single)
+        if not any(single) or self.omega_0_extent is None:
+            return kernel
+        return kernel.with_values(omega_0_extent=(self.omega_0_extent + 1) // 2)
 
 
 @register(

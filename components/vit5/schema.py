@@ -289,10 +289,18 @@ _FACTS = {
     "has_cls": "readout == 'cls'",
     "num_registers": "num_registers",
     "cond_dim": "None",
+    "scale_omega_0": "scale_omega_0 or None",
 }
 
 
-_OF_THE_BLOCKS = {"num_blocks", "layer_pattern", "padding_types", "max_drop_path_rate", "drop_path_schedule"}
+_OF_THE_BLOCKS = {
+    "scale_omega_0",
+    "num_blocks",
+    "layer_pattern",
+    "padding_types",
+    "max_drop_path_rate",
+    "drop_path_schedule",
+}
 
 
 @register(
@@ -417,6 +425,7 @@ class ViT5ClassificationNet(Component):
     padding_types: Optional[Keys] = Field(None, description="Layer types that see the padded tokens; left out, H.")
     max_drop_path_rate: Probability = Field(0.0, description="Stochastic depth of the last block.")
     drop_path_schedule: Literal["constant", "linear"] = Field("constant", description="Of the blocks before it.")
+    scale_omega_0: bool = Field(False, description="Fit the frequencies of block-diagonal kernels to the token grid.")
 
     parameters = cost.net_parameters
     forward = cost.net_forward
