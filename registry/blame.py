@@ -86,7 +86,16 @@ def check_tree(raw: Any, path: Path) -> tuple[Component | None, list[Found]]:
             break
         blamed += [_fault(now, best, raw, path, at) for at in best.edits.keys() - now.edits.keys()]
         now = best
-    return now.root, [*blamed, *now.checker.found]
+    found = [*blamed, *now.checker.found]
+    if not any(f.is_error for f in found):
+        found += [_missing(at) for at in now.checker.left_out]
+    return now.root, found
+
+
+def _missing(at: Path) -> Found:
+    """A field that should have followed from elsewhere, and did not although nothing is wrong there."""
+    message = f"Expected {at[-1]} to follow from the network, got nothing that says it"
+    return Found(Problem("missing-field", message, f"write {at[-1]}", dotted(at)), at)
 
 
 def _undone(before: _Walk, after: _Walk) -> int:
@@ -151,7 +160,7 @@ def _others(value: Any, schema: type[Component] | None, name: str, numbers: list
 def _fault(before: _Walk, after: _Walk, raw: Any, path: Path, at: Path) -> Found:
     """The one problem in place of those that editing `at` undid."""
     for found in before.errors:
-        if found.path == at:
+        if found.path == at and found.own:
             return found
     name, value = str(at[-1]), show(after.edits[at])
     undone = [found for found in before.errors if (found.path, found.problem.code) not in after.keys]

@@ -64,6 +64,7 @@ class Found:
         roots: Every written field that led to it.
         says: What the value says one of the roots is, where it follows from that one alone.
         follows: The value contradicts what it follows from.
+        own: The fault is in the component that has the value, not in one that the value led to.
     """
 
     problem: Problem
@@ -73,6 +74,7 @@ class Found:
     roots: tuple[Path, ...] = ()
     says: Any = None
     follows: bool = False
+    own: bool = True
 
     @property
     def is_error(self) -> bool:
@@ -86,6 +88,7 @@ class Checker:
     Attributes:
         found: Everything found, in the order of the walk; at most one error per path.
         schemas: Schema of every node, by path.
+        left_out: Fields that nobody wrote and that follow from what is at fault elsewhere.
     """
 
     def __init__(self, edits: Mapping[Path, Any] | None = None, kept: Collection[Path] = ()) -> None:
@@ -97,6 +100,7 @@ class Checker:
         """
         self.found: list[Found] = []
         self.schemas: dict[Path, type[Component]] = {}
+        self.left_out: list[Path] = []
         self._edits = edits or {}
         self._kept = kept
 
@@ -209,14 +213,14 @@ class Checker:
             expected = self._expected(mark, values, scope) if mark else None
             if expected is not None and mark is not None:
                 roots = _roots(mark.value, scope.origins, origins)
-                if name in values:
-                    self._agree(mark, name, values[name], expected, path, roots)
-                if name not in values or not (mark.keeps or (*path, name) in self._kept):
+                agrees = name in values and self._agree(mark, name, values, expected, path, scope, roots)
+                if not agrees and (*path, name) not in self._kept:
                     values[name] = expected
-                    if roots and name not in failed:
-                        origins[name] = roots
+                if roots and name not in failed and (*path, name) not in self._kept:
+                    origins[name] = roots
                 failed.discard(name)
             elif name not in values and mark is not None and not scope.lost.isdisjoint(mark.value.names):
+                self.left_out.append((*path, name))
                 failed.add(name)
             elif name not in values and name not in failed:
                 default = info.get_default(call_default_factory=True)
@@ -234,19 +238,29 @@ class Checker:
             return None
 
     def _agree(
-        self, mark: Follows, name: str, got: Any, expected: Any, path: Path, roots: tuple[Path, ...]
-    ) -> None:
-        if mark.agrees(got, expected):
-            return
-        identity = mark.value.text == mark.value.names[0] if mark.value.names else False
+        self,
+        mark: Follows,
+        name: str,
+        values: Mapping[str, Any],
+        expected: Any,
+        path: Path,
+        scope: Scope,
+        roots: tuple[Path, ...],
+    ) -> bool:
+        """Whether the written value of `name` agrees with the expected one; if not, that is reported."""
+        got = values[name]
+        if mark.agrees(got, expected, {**values, **scope.facts}):
+            return True
+        identity = mark.value.names[:1] == (mark.value.text,)
         because = f" ({mark.value.text})" if not identity and mark.value.text.isascii() else ""
         message = f"Expected {name} to be {show(expected)}{because}, got {show(got)}"
         hint = f"leave {name} out, or set {name}: {show(expected)}"
-        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity)
+        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity(scope.facts))
         found.follows, found.roots = True, roots
         if roots:
             found.sources = ((show(expected) if identity else mark.value.names[0], roots[0]),)
             found.says = got if identity else None
+        return False
 
     # ---- children -------------------------------------------------------------------------------------------
 
@@ -316,12 +330,15 @@ class Checker:
             # What follows from elsewhere is fixed where it is written.
             at = origins.get(fault.at, ((*path, *fault.at.split(".")),))[0]
             found = self.report(at, rule.code, fault.message, fault.hint, severity=rule.severity)
+            found.own = at[: len(path)] == path
             found.roots = tuple(root for name in (fault.at, *fault.names) for root in origins.get(name, ()))
             elsewhere = [(n, origins[n][0]) for n in fault.names if n in origins and origins[n][0][: len(path)] != path]
             found.sources = tuple((f"{n}={show(names[n])}", source) for n, source in elsewhere if source != at)
 
     def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
         component = schema.model_construct(**values)
+        for name in failed:  # has no value, not even its default, so that rules about it stay silent
+            component.__dict__.pop(name, None)
         if not failed and _has_validators(schema):
             try:
                 return schema.model_validate(values)
@@ -351,8 +368,9 @@ def _inner_scope(
     for fact, expr in mark.gives.items():
         try:
             facts[fact] = expr(names)
-        except (Unknown, TypeError, AttributeError):
-            if not at_fault.isdisjoint(expr.names):
+        except (Unknown, TypeError, AttributeError, ValueError, LookupError, ArithmeticError):
+            # Either a name has no value because it is at fault, or the values do not go together, as a rule says.
+            if not at_fault.isdisjoint(expr.names) or all(name in names for name in expr.names):
                 lost |= {fact}
             continue
         roots = _roots(expr, origins, scope.origins)
@@ -481,7 +499,8 @@ def _adapter(schema: type[Component]) -> TypeAdapter[dict[str, Any]]:
 
 def _annotated(info: FieldInfo) -> Any:
     annotated: Any = Annotated
-    return annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    parts = (info.annotation, *info.metadata)
+    return annotated[parts] if info.metadata else info.annotation
 
 
 @cache

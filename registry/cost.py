@@ -153,6 +153,8 @@ def cost(
         raise CostUnknown(
             f"Expected {plan.name} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
         )
+    if convention == "nvsubquadratic" and unit == "mac":
+        raise ValueError("Expected unit to be flop with convention nvsubquadratic, got mac: its formulas mix both")
     if convention == "nvsubquadratic":
         root = _published(plan, cached_kernels)
         return Cost(plan, 1, mode, convention, unit, root)

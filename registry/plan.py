@@ -12,6 +12,7 @@ from registry.blame import check_tree
 from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
+from registry.limits import LIMITS
 from registry.names import did_you_mean
 from registry.reader import Path, dotted
 from registry.schema import Component, InputSpec
@@ -21,7 +22,10 @@ from registry.tape import Record, Tape
 
 NOT_MODULES = frozenset({"initializer"})
 """Kinds whose parts are called while building and leave no module behind."""
-CODES: dict[str, str] = {"shape": "The network does not take inputs of the shape it is fed."}
+CODES: dict[str, str] = {
+    "shape": "The network does not take inputs of the shape it is fed.",
+    "too-many-parameters": "A network with more parameters than any machine holds; `arch limits` tells how many.",
+}
 """Codes of problems with a whole network."""
 
 
@@ -195,8 +199,17 @@ def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[
     name = chain[-1].name or "<mapping>"
     summary = data.get("summary") if isinstance(data.get("summary"), str) else ""
     plan = Plan(name, summary or "", root, spec or root.input_spec(), problems)
-    problems = (*problems, *_shape_problems(plan, dotted(prefix), composed))
+    problems = (*problems, *_size_problems(plan, prefix, composed), *_shape_problems(plan, dotted(prefix), composed))
     return replace(plan, problems=problems), problems
+
+
+def _size_problems(plan: Plan, prefix: Path, composed: Composed) -> list[Problem]:
+    """A network that no machine could hold is refused before anybody tries."""
+    if plan.params <= LIMITS.params:
+        return []
+    file, line, column = composed.locate(prefix)
+    message = f"Expected at most {LIMITS.params:,} parameters, got {plan.params:,}"
+    return [Problem("too-many-parameters", message, "lower the widths", dotted(prefix), file, line, column)]
 
 
 def _top_level(checker: Checker, data: dict[str, Any]) -> None:
@@ -270,8 +283,11 @@ def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem
         plan.record()
     except ArchError as error:
         message = str(error)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError, KeyError) as error:
-        message = f"Expected the network to take inputs of shape {plan.spec}, got {type(error).__name__}: {clip(error)}"
+    except ValueError as error:  # a component refuses what arrives: "Expected ..., got ..."
+        message = str(error)
+    except (IndexError, TypeError, ZeroDivisionError, KeyError) as error:
+        shape = list(plan.spec.shape) if plan.spec else None
+        message = f"Expected inputs of shape {shape} to fit, got {type(error).__name__}: {clip(error)}"
     else:
         return []
     at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from registry.errors import Severity
 from registry.limits import LIMITS
-from registry.rules import Expr, Rule
+from registry.rules import Expr, Rule, Unknown
 from registry.shapes import Shape
 
 if TYPE_CHECKING:
@@ -47,17 +47,26 @@ Dims = Annotated[tuple[Dim, ...], Field(strict=False, min_length=1, max_length=8
 
 @dataclass(frozen=True)
 class Follows:
-    """Marks a field whose value follows from facts: the expression, what disagreeing means, who wins then."""
+    """Marks a field whose value follows from facts: the expression, and what disagreeing means."""
 
     value: Expr
     code: str
-    severity: Severity
     why: str
-    keeps: bool = False
+    also: Expr | None = None
+    binding: str = ""
 
-    def agrees(self, got: Any, expected: Any) -> bool:
+    def agrees(self, got: Any, expected: Any, names: Mapping[str, Any]) -> bool:
         """Whether a written value says the same; a list of equal extents says the same as one extent."""
-        return bool(got == expected) or (isinstance(got, tuple) and set(got) == {expected})
+        if got == expected or (isinstance(got, tuple) and set(got) == {expected}):
+            return True
+        try:
+            return self.also is not None and bool(got == self.also(names))
+        except Unknown:
+            return False
+
+    def severity(self, facts: Mapping[str, Any]) -> Severity:
+        """What disagreeing means, given the facts that reach the component."""
+        return "error" if not self.binding or self.binding in facts else "warning"
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,9 @@ def follows(
     *,
     default: Any = ...,
     code: str = "mismatch",
-    severity: Severity = "error",
     why: str = "",
-    keeps: bool = False,
+    also: str = "",
+    binding: str = "",
 ) -> Any:
     """A field whose value follows from facts; omitted, it is filled in; written, it must agree.
 
@@ -96,11 +105,11 @@ def follows(
         description: What the field means.
         default: Value when neither the document nor the facts say anything; `...`: that is an error.
         code: Stable code of the problem when written and facts disagree.
-        severity: What disagreeing means. The value that follows wins in any case, unless the field `keeps`.
         why: Why it must agree.
-        keeps: A written value stays although it disagrees; for a disagreement that is a warning.
+        also: Another value that agrees, as an expression.
+        binding: A fact without which disagreeing is only a warning; the value that follows wins in any case.
     """
-    mark = Follows(Expr(expression), code, severity, why, keeps)
+    mark = Follows(Expr(expression), code, why, Expr(also) if also else None, binding)
     info = Field(default, description=description, json_schema_extra={"x-follows": expression})
     return _carry(info, mark)
 

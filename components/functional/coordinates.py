@@ -37,9 +37,8 @@ class OnGrid(Component):
         "L_cache",
         "Extent in samples whose coordinates are [-1, 1]; one for all axes, or one per axis.",
         code="extent-differs",
-        severity="warning",
         why="the kernel is another function of position at another extent",
-        keeps=True,
+        also="seq_shape",
     )
 
     @property

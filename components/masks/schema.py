@@ -70,7 +70,7 @@ class _Gaussian(_Mask):
         "grid_size",
         "Taps per axis of the kernel on [-1, 1].",
         code="grid-size-differs",
-        severity="warning",
+        binding="L_cache",
         why="the convolution knows the taps of its kernel",
     )
     min_attenuation_at_step: Attenuation = Field(0.1, description="Narrowest window, one sample from the centre.")
