@@ -21,7 +21,7 @@ from registry import store
 from registry.errors import Problem, clip
 from registry.names import did_you_mean
 from registry.reader import Path, dotted
-from registry.rules import Expr, Rule, Unknown
+from registry.rules import Expr, Rule, Unknown, say
 from registry.schema import Component, Fields, Follows, Slot, fields_of
 
 CODES: dict[str, str] = {
@@ -45,11 +45,13 @@ class Scope:
         facts: Their values.
         origins: Paths of the fields that say each of them, the one to name first.
         lost: Facts that are unknown only because what they follow from is at fault, and was reported.
+        unused: The node is part of nothing, so that nothing it lacks matters.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
+    unused: bool = False
 
 
 @dataclass
@@ -212,15 +214,16 @@ class Checker:
             mark = fields.follows.get(name)
             expected = self._expected(mark, values, scope) if mark else None
             if expected is not None and mark is not None:
-                roots = _roots(mark.value, scope.origins, origins)
+                roots = _roots(mark.value, (scope.facts, scope.origins), (values, origins))
                 agrees = name in values and self._agree(mark, name, values, expected, path, scope, roots)
                 if not agrees and (*path, name) not in self._kept:
                     values[name] = expected
-                if roots and name not in failed and (*path, name) not in self._kept:
+                if roots and name not in failed and values[name] == expected:
                     origins[name] = roots
                 failed.discard(name)
             elif name not in values and mark is not None and not scope.lost.isdisjoint(mark.value.names):
-                self.left_out.append((*path, name))
+                if not scope.unused:
+                    self.left_out.append((*path, name))
                 failed.add(name)
             elif name not in values and name not in failed:
                 default = info.get_default(call_default_factory=True)
@@ -255,7 +258,7 @@ class Checker:
         because = f" ({mark.value.text})" if not identity and mark.value.text.isascii() else ""
         message = f"Expected {name} to be {show(expected)}{because}, got {show(got)}"
         hint = f"leave {name} out, or set {name}: {show(expected)}"
-        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity(scope.facts))
+        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity_given(scope.facts))
         found.follows, found.roots = True, roots
         if roots:
             found.sources = ((show(expected) if identity else mark.value.names[0], roots[0]),)
@@ -365,6 +368,8 @@ def _inner_scope(
     for fact in mark.gives:
         facts.pop(fact, None)
         sources.pop(fact, None)
+    if not _applies(mark.when, names):
+        return Scope(facts, sources, lost | mark.gives.keys(), unused=True)
     for fact, expr in mark.gives.items():
         try:
             facts[fact] = expr(names)
@@ -373,17 +378,27 @@ def _inner_scope(
             if not at_fault.isdisjoint(expr.names) or all(name in names for name in expr.names):
                 lost |= {fact}
             continue
-        roots = _roots(expr, origins, scope.origins)
+        roots = _roots(expr, (values, origins), (scope.facts, scope.origins))
         if roots:
             sources[fact] = roots
-    return Scope(facts, sources, lost)
+    return Scope(facts, sources, lost, scope.unused)
 
 
-def _roots(
-    expr: Expr, first: Mapping[str, tuple[Path, ...]], second: Mapping[str, tuple[Path, ...]]
-) -> tuple[Path, ...]:
+def _applies(condition: Expr | None, names: Mapping[str, Any]) -> bool:
+    try:
+        return condition is None or bool(condition(names))
+    except (Unknown, TypeError, AttributeError):
+        return True
+
+
+_Known = tuple[Mapping[str, Any], Mapping[str, tuple[Path, ...]]]
+"""Values of names, and where they come from."""
+
+
+def _roots(expr: Expr, first: _Known, second: _Known) -> tuple[Path, ...]:
     """The written fields that an expression's value comes from, in the order of its names."""
-    return tuple(dict.fromkeys(root for name in expr.names for root in first.get(name) or second.get(name, ())))
+    sources = ((first if name in first[0] else second)[1].get(name, ()) for name in expr.names)
+    return tuple(dict.fromkeys(root for roots in sources for root in roots))
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -410,10 +425,6 @@ def _example(kinds: Sequence[str]) -> str:
 
 def show(value: Any) -> str:
     """A value as YAML would write it, short."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, str):
         return repr(clip(value))
     if isinstance(value, dict):
@@ -422,7 +433,7 @@ def show(value: Any) -> str:
         return "[" + clip(", ".join(show(item) for item in value[:9]), 70) + "]"
     if isinstance(value, Component):
         return value.entry.name
-    return clip(value)
+    return clip(say(value, digits=17))
 
 
 _EXPECTED = {

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, NoReturn
 from registry.errors import InvalidConfig, Problem, Unreadable, clip
 from registry.limits import LIMITS
 from registry.names import nearest
-from registry.reader import NAME, Document, Path, dotted, parse_value, unprintable
+from registry.reader import LIMITS_HINT, NAME, Document, Path, dotted, parse_value, unprintable
 
 CODES: dict[str, str] = {
     "not-plain-data": "A Python object in a mapping source that YAML could not have written.",
@@ -235,7 +235,7 @@ def _read_override(text: str, data: dict[str, Any], top_level: frozenset[str]) -
         _refuse_override(message, "such as network.patch_size=8 or blocks.0.mixer.type=hyena")
     if max(map(len, segments)) > LIMITS.key_chars or len(written) > LIMITS.scalar_chars:
         message = f"Expected names of at most {LIMITS.key_chars} and a value of at most {LIMITS.scalar_chars:,}"
-        _refuse_override(f"{message} characters, got {clip(text)!r}")
+        _refuse_override(f"{message} characters, got {clip(text)!r}", LIMITS_HINT)
     if "type" not in data and segments[0] not in top_level | data.keys():
         segments.insert(0, "network")
     try:
@@ -244,7 +244,7 @@ def _read_override(text: str, data: dict[str, Any], top_level: frozenset[str]) -
         problem = refused.problems[0]
         raise InvalidConfig([replace(problem, path=".".join(segments), line=None, column=None)]) from None
     if len(segments) + _depth(value) > LIMITS.depth:
-        _refuse_override(f"Expected at most {LIMITS.depth} levels of nesting, got more", key=clip(key))
+        _refuse_override(f"Expected at most {LIMITS.depth} levels of nesting, got more", LIMITS_HINT, clip(key))
     return Override(_address(data, segments), value)
 
 
@@ -256,12 +256,12 @@ def _address(data: Any, segments: Sequence[str]) -> Path:
         if isinstance(node, list):
             if not segment.isdigit() or int(segment) >= len(node):
                 message = f"Expected an index below {len(node)} of the list '{dotted(path)}', got '{segment}'"
-                _refuse_override(message, key=".".join(segments))
+                _refuse_override(message, "indices count from 0", ".".join(segments))
             path = (*path, int(segment))
         elif segment.isdigit():
             found = "a mapping" if isinstance(node, dict) else "nothing" if node is _NOTHING else "a scalar"
             message = f"Expected a list at '{dotted(path)}' to take index {segment} of, got {found}"
-            _refuse_override(message, key=".".join(segments))
+            _refuse_override(message, "a name takes a key of a mapping", ".".join(segments))
         else:
             path = (*path, segment)
     return path
@@ -299,7 +299,7 @@ def _references(composed: Composed, problems: list[Problem]) -> dict[Path, Path]
         count += 1
         if count > LIMITS.references:
             message = f"Expected at most {LIMITS.references:,} references, got more"
-            problems.append(_problem(composed, "too-many-references", path, message))
+            problems.append(_problem(composed, "too-many-references", path, message, LIMITS_HINT))
             return {}
         match = _REFERENCE.fullmatch(value)
         if match is None:
@@ -371,13 +371,13 @@ def _endless(composed: Composed, references: Mapping[Path, Path]) -> Iterator[Pr
         if at in trail:
             steps = math.inf
             message = f"Expected a reference that ends at a value, got one that leads back to {dotted(at)}"
-            yield _problem(composed, "reference-cycle", at, message)
+            yield _problem(composed, "reference-cycle", at, message, "write the value out at one of them")
         for path in reversed(trail):
             steps += 1
             length[path] = steps
             if steps == LIMITS.reference_chain + 1:
                 message = f"Expected at most {LIMITS.reference_chain} references in a row, got more"
-                yield _problem(composed, "reference-chain", path, message)
+                yield _problem(composed, "reference-chain", path, message, "refer to the value itself")
 
 
 def _resolve(data: dict[str, Any], references: Mapping[Path, Path]) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from typing_extensions import TypedDict
+
 from registry.errors import CostUnknown
 from registry.plan import Node, Plan
 from registry.shapes import Batch, Shape
@@ -22,6 +24,17 @@ from registry.tape import KINDS, PUBLISHED, Tape
 Mode = Literal["forward", "train"]
 Convention = Literal["all", "matmul", "nvsubquadratic"]
 Unit = Literal["flop", "mac"]
+
+
+class Counting(TypedDict, total=False):
+    """What to count and how: keyword arguments of `cost`, and of everything that calls it many times."""
+
+    batch: int
+    mode: Mode
+    convention: Convention
+    unit: Unit
+    cached_kernels: bool
+
 
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
     "all": KINDS,
@@ -43,6 +56,7 @@ class Cost:
         convention: Which kinds `flops` adds up.
         unit: `flop`, or `mac` (half the FLOPs of the contraction kinds only).
         root: The tree, each node with its counts.
+        dtype: Type of the numbers that `memory` speaks of.
     """
 
     plan: Plan
@@ -51,6 +65,7 @@ class Cost:
     convention: Convention
     unit: Unit
     root: Node
+    dtype: str = "float32"
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -77,9 +92,9 @@ class Cost:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes at float32 of parameters and of buffers."""
+        """Bytes of parameters and of buffers, every number of them in `dtype`."""
         buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
-        width = DTYPE_BYTES["float32"]
+        width = DTYPE_BYTES[self.dtype]
         return {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
 
     def tree(self, depth: int | None = None) -> dict[str, Any]:
@@ -125,6 +140,7 @@ def cost(
     convention: Convention = "all",
     unit: Unit = "flop",
     cached_kernels: bool = False,
+    dtype: str = "float32",
 ) -> Cost:
     """Cost of one pass over `plan`, in microseconds and without torch.
 
@@ -135,6 +151,7 @@ def cost(
         convention: `all`, `matmul` or `nvsubquadratic`.
         unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none.
         cached_kernels: Kernels that do not depend on the input exist already (deployment).
+        dtype: Type of parameters and buffers, for `memory`.
 
     Raises:
         CostUnknown: the plan's input is unknown, the backward pass is asked for, or the reference library publishes
@@ -149,6 +166,8 @@ def cost(
         raise ValueError(f"Expected unit to be flop or mac, got {unit!r}")
     if mode not in ("forward", "train"):
         raise ValueError(f"Expected mode to be forward or train, got {mode!r}")
+    if dtype not in DTYPE_BYTES:
+        raise ValueError(f"Expected dtype to be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}")
     if plan.spec is None:
         raise CostUnknown(
             f"Expected {plan.name} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
@@ -157,10 +176,10 @@ def cost(
         raise ValueError("Expected unit to be flop with convention nvsubquadratic, got mac: its formulas mix both")
     if convention == "nvsubquadratic":
         root = _published(plan, cached_kernels)
-        return Cost(plan, 1, mode, convention, unit, root)
+        return Cost(plan, 1, mode, convention, unit, root, dtype)
     if mode == "train":
         raise CostUnknown("Expected mode forward: operations of the backward pass are not known yet")
-    return Cost(plan, batch, mode, convention, unit, plan.tree(batch, cached_kernels=cached_kernels))
+    return Cost(plan, batch, mode, convention, unit, plan.tree(batch, cached_kernels=cached_kernels), dtype)
 
 
 def _published(plan: Plan, cached_kernels: bool) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -133,13 +133,17 @@ class Plan:
     root: Component
     spec: InputSpec | None
     problems: tuple[Problem, ...] = ()
+    _records: dict[tuple[int, bool], Record] = field(default_factory=dict, repr=False, compare=False)
 
     def record(self, batch: int = 1, *, cached_kernels: bool = False) -> Record | None:
-        """One forward pass over shapes, or None where the input is unknown."""
+        """One forward pass over shapes, or None where the input is unknown. Made once, then remembered."""
         if self.spec is None:
             return None
-        args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
-        return Tape(cached_kernels=cached_kernels).call(self.root, *args, **kwargs)
+        key = (batch, cached_kernels)
+        if key not in self._records:
+            args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
+            self._records[key] = Tape(cached_kernels=cached_kernels).call(self.root, *args, **kwargs)
+        return self._records[key]
 
     def tree(self, batch: int = 1, *, cached_kernels: bool = False) -> Node:
         """The root node, with the shapes and operations of one forward pass where the input is known."""
@@ -178,8 +182,11 @@ def check(source: Source, overrides: Sequence[str] = ()) -> list[Problem]:
 
 
 def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[Problem, ...]]:
-    chain = documents(source)
-    composed = compose(chain, overrides)
+    return plan_composed(compose(documents(source), overrides))
+
+
+def plan_composed(composed: Composed) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """The plan of what several layers add up to, or None if it has errors; and every problem found."""
     data = composed.data
     single = "type" in data
     prefix: Path = () if single else ("network",)
@@ -196,7 +203,7 @@ def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[
     problems = _located(checker, composed)
     if root is None or any(problem.severity == "error" for problem in problems):
         return None, problems
-    name = chain[-1].name or "<mapping>"
+    name = composed.documents[-1].name or "<mapping>"
     summary = data.get("summary") if isinstance(data.get("summary"), str) else ""
     plan = Plan(name, summary or "", root, spec or root.input_spec(), problems)
     problems = (*problems, *_size_problems(plan, prefix, composed), *_shape_problems(plan, dotted(prefix), composed))
@@ -286,13 +293,20 @@ def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem
     except ValueError as error:  # a component refuses what arrives: "Expected ..., got ..."
         message = str(error)
     except (IndexError, TypeError, ZeroDivisionError, KeyError) as error:
-        shape = list(plan.spec.shape) if plan.spec else None
-        message = f"Expected inputs of shape {shape} to fit, got {type(error).__name__}: {clip(error)}"
+        message = f"Expected the network to take its input, got {type(error).__name__}: {clip(error)}"
     else:
         return []
     at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()
     file, line, column = composed.locate(at)
-    return [Problem("shape", message, "", dotted(at), file, line, column)]
+    return [Problem("shape", message, _fed(plan.spec), dotted(at), file, line, column)]
+
+
+def _fed(spec: InputSpec | None) -> str:
+    """What the network is fed, as a hint."""
+    if spec is None:  # pragma: no cover (then nothing runs)
+        return ""
+    condition = f" and a condition of shape {list(spec.condition)}" if spec.condition else ""
+    return f"without the batch axis it is fed an input of shape {list(spec.shape)}{condition}"
 
 
 __all__ = ["Node", "Plan", "Unreadable", "check", "count_params", "load"]

@@ -100,7 +100,7 @@ def read_file(path: str | os.PathLike[str], name: str | None = None) -> Document
             raw = stream.read(LIMITS.file_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = getattr(error, "strerror", None) or str(error)
-        _refuse("unreadable", f"Expected a readable file, got: {clip(reason)}", file=name)
+        _refuse("unreadable", f"Expected a readable file, got: {clip(reason)}", "check its name and permissions", name)
     return read_bytes(raw, name)
 
 
@@ -138,7 +138,7 @@ def parse_value(text: str, name: str) -> Any:
     """
     if len(text) > LIMITS.scalar_chars:
         message = f"Expected at most {LIMITS.scalar_chars:,} characters, got {len(text):,}"
-        _refuse("scalar-too-long", message, file=name)
+        _refuse("scalar-too-long", message, LIMITS_HINT, name)
     _check_characters(text, name, Mark(1, 1))
     root = _fold(text, name, one_line=True).root
     if root is not _NOTHING:
@@ -151,6 +151,10 @@ def parse_value(text: str, name: str) -> Any:
 def dotted(path: Path) -> str:
     """`path` as people write it: `blocks.0.mixer`."""
     return ".".join(map(str, path))
+
+
+LIMITS_HINT = "arch limits shows every limit"
+_NAME_HINT = "a name has letters, digits, '_' and '-', and starts with a letter or '_'"
 
 
 # ---- refusing --------------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ def _decode(raw: bytes, name: str) -> str:
     """Strict UTF-8 without invisible characters, within the size limit."""
     if len(raw) > LIMITS.file_bytes:
         message = f"Expected at most {LIMITS.file_bytes:,} bytes, got more"
-        _refuse("too-large", message, file=name, at=Mark(1, 1))
+        _refuse("too-large", message, LIMITS_HINT, name, Mark(1, 1))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -264,7 +268,8 @@ def _number(value: str) -> int | float | str:
     if _INT.fullmatch(value):
         digits = len(value.lstrip("+-"))
         if digits > LIMITS.int_digits:
-            raise _ScalarError("int-too-long", f"Expected at most {LIMITS.int_digits} digits, got {digits:,}")
+            message = f"Expected at most {LIMITS.int_digits} digits, got {digits:,}"
+            raise _ScalarError("int-too-long", message, "quote it if it is text")
         return int(value)
     surprise = _SURPRISING_NUMBER.fullmatch(value)
     if surprise and surprise.lastgroup == "infinite":
@@ -294,7 +299,8 @@ def _float(value: str) -> float:
     number = float(value)
     vanished = number == 0.0 and re.search("[1-9]", re.split("[eE]", value)[0])
     if vanished or not math.isfinite(number):
-        raise _ScalarError("float-range", f"Expected a number a 64-bit float can hold, got {clip(value)}")
+        message = f"Expected a number a 64-bit float can hold, got {clip(value)}"
+        raise _ScalarError("float-range", message, "quote it if it is text")
     return number
 
 
@@ -366,10 +372,10 @@ class _Fold:
         if event.tag is not None or event.anchor is not None:
             self._refuse_property(event)
         if self._slot is None and type(self._open) is dict:
-            self._refuse(event, "bad-key", f"Expected a name as key, got {_kind(node)}")
+            self._refuse(event, "bad-key", f"Expected a name as key, got {_kind(node)}", _NAME_HINT)
         if len(self._outer) >= LIMITS.depth:
             message = f"Expected at most {LIMITS.depth} levels of nesting, got more"
-            self._refuse(event, "too-deep", message)
+            self._refuse(event, "too-deep", message, LIMITS_HINT)
         if self._one_line and not event.flow_style:
             message = f"Expected one value, got {_kind(node)} in block style"
             hint = "quote a text; write {a: b} for a mapping, [a, b] for a list"
@@ -382,7 +388,8 @@ class _Fold:
         """Put a value where it belongs; its path."""
         self._nodes += 1
         if self._nodes > LIMITS.nodes:
-            self._refuse(event, "too-many-nodes", f"Expected at most {LIMITS.nodes:,} values, got more")
+            message = f"Expected at most {LIMITS.nodes:,} values, got more"
+            self._refuse(event, "too-many-nodes", message, LIMITS_HINT)
         at = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
         path: Path = ()
         if self._slot is not None:
@@ -409,7 +416,7 @@ class _Fold:
             self._refuse_key(event)
         if len(key) > LIMITS.key_chars:
             message = f"Expected a key of at most {LIMITS.key_chars} characters, got {len(key):,}"
-            self._refuse(event, "key-too-long", message)
+            self._refuse(event, "key-too-long", message, LIMITS_HINT)
         # One letter is a fine name (`N`), and no reader in use takes it for a boolean.
         if not event.style and len(key) > 1 and key.lower() in _MEANT:
             self._refuse(event, "yaml-surprise", f"Expected a name as key, got {key}", f"quote it: '{key}'")
@@ -426,7 +433,7 @@ class _Fold:
         value: str = event.value
         if len(value) > LIMITS.scalar_chars:
             message = f"Expected at most {LIMITS.scalar_chars:,} characters, got {len(value):,}"
-            self._refuse(event, "scalar-too-long", message)
+            self._refuse(event, "scalar-too-long", message, LIMITS_HINT)
         if event.style:
             if event.style == '"':  # the only style whose escapes can spell what the file itself may not hold
                 at = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
@@ -450,8 +457,11 @@ class _Fold:
         if key == "<<":
             message = "Expected a name as key, got the merge key <<"
             self._refuse(event, "yaml-merge", message, "write the values out, or extend a preset")
-        hint = "a name has letters, digits, '_' and '-', and starts with a letter or '_'"
-        if all(map(NAME.fullmatch, key.split("."))):
+        hint = _NAME_HINT
+        strange = next((c for c in key if c.isalpha() and not c.isascii()), "")
+        if strange:  # it may look like a plain letter
+            hint = f"{strange} (U+{ord(strange):04X}) is not one of a-z; {hint}"
+        elif all(map(NAME.fullmatch, key.split("."))):
             hint = "a dotted key is for overrides; in a file, nest the mappings"
         self._refuse(event, "bad-key", f"Expected a name as key, got {clip(key)!r}", hint)
 
@@ -468,7 +478,7 @@ def _refuse_syntax(error: yaml.YAMLError, text: str, name: str) -> NoReturn:
     lines = text.splitlines()
     line = lines[at.line - 1] if at.line <= len(lines) else ""
     opened = getattr(error, "context_mark", None)
-    hint = ""
+    hint = "quote a text that has special characters"
     if "\t" in line[: len(line) - len(line.lstrip())]:
         hint = "indent with spaces, not tabs"
     elif "mapping values are not allowed" in problem:

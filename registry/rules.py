@@ -193,8 +193,8 @@ class Equals(Rule):
         got = names[self.name]
         if got != expected:
             because = "" if self.value == str(expected) else f" (= {self.value})"
-            message = f"Expected {self.name} to be {expected}{because}, got {got}"
-            yield Fault(self.name, message, f"set {self.name}: {expected}", expression.names)
+            message = f"Expected {self.name} to be {say(expected)}{because}, got {say(got)}"
+            yield Fault(self.name, message, f"set {self.name}: {say(expected)}", expression.names)
 
     def _statement(self) -> str:
         return f"{self.name} = {self.value}"
@@ -231,9 +231,9 @@ class Require(Rule):
         if message:
             message = fill(message, names)
         else:
-            got = ", ".join(f"{name}={names[name]}" for name in condition.names)
+            got = ", ".join(f"{name}={say(names[name])}" for name in condition.names)
             message = f"Expected {self.condition}, got {got}"
-        yield Fault(self.at, message, fill(self.hint, names), condition.names)
+        yield Fault(self.at, message, fill(self.hint, names, digits=17), condition.names)
 
     def _statement(self) -> str:
         return self.condition
@@ -250,11 +250,23 @@ def _placeholders(text: str) -> list[tuple[str, Expr | None]]:
     return [*pieces, (rest, None)]
 
 
-def fill(text: str, names: Mapping[str, Any]) -> str:
-    """`text` with every `{expression}` replaced by its value."""
+def fill(text: str, names: Mapping[str, Any], digits: int = 6) -> str:
+    """`text` with every `{expression}` replaced by its value, floats rounded to `digits` digits."""
     if "{" not in text:
         return text
-    return "".join(f"{literal}{'' if expr is None else expr(names)}" for literal, expr in _placeholders(text))
+    return "".join(f"{literal}{'' if expr is None else say(expr(names), digits)}" for literal, expr in _placeholders(text))
+
+
+def say(value: Any, digits: int = 6) -> str:
+    """A value in a sentence: as YAML writes it, floats rounded to `digits` digits, strings without quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return repr(float(f"{value:.{digits}g}"))
+    if isinstance(value, (list, tuple)):
+        more = ", ..." if len(value) > 9 else ""
+        return f"[{', '.join(say(item, digits) for item in value[:9])}{more}]"
+    return str(value)
 
 
 def divisors(number: int) -> list[int]:

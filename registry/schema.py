@@ -64,9 +64,14 @@ class Follows:
         except Unknown:
             return False
 
-    def severity(self, facts: Mapping[str, Any]) -> Severity:
+    @property
+    def severity(self) -> Severity:
+        """What disagreeing means where only this component and its parent are known."""
+        return "warning" if self.binding else "error"
+
+    def severity_given(self, facts: Mapping[str, Any]) -> Severity:
         """What disagreeing means, given the facts that reach the component."""
-        return "error" if not self.binding or self.binding in facts else "warning"
+        return "error" if self.binding in facts else self.severity
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class Slot:
         kinds: Kinds of component the slot accepts.
         gives: Facts the child receives, as expressions over the owner's names.
         at: Name of the module attribute (and so of the parameters), when not the field's name.
+        when: Where false, the child is not used: nothing is given to it, and rules about what it would get are silent.
         many: The slot is a mapping from keys to children, such as `layer_types`.
         default: Raw value used when nothing is written: a registered name, None, or `...` for "must be written".
     """
@@ -86,6 +92,7 @@ class Slot:
     at: str
     many: bool
     default: Any
+    when: Expr | None = None
 
 
 def follows(
@@ -120,11 +127,12 @@ def slot(
     gives: Mapping[str, str] | None = None,
     at: str = "",
     many: bool = False,
+    when: str = "",
     description: str = "",
 ) -> Any:
     """A child component of one of `kinds`; see `Slot` for the arguments."""
     facts = {name: Expr(text) for name, text in (gives or {}).items()}
-    mark = Slot(kinds, facts, at, many, default)
+    mark = Slot(kinds, facts, at, many, default, Expr(when) if when else None)
     extra: dict[str, Any] = {"x-kinds": list(kinds)}
     if isinstance(default, str):
         info = Field(default_factory=_default_child(default), description=description, json_schema_extra=extra)
@@ -246,8 +254,12 @@ class Component(BaseModel):
         return type(self).model_construct(**{**{n: getattr(self, n) for n in type(self).model_fields}, **values})
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as plain data, `type` first, such as a preset writes it."""
-        return {"type": type(self).entry.name, **{n: _plain(getattr(self, n)) for n in type(self).model_fields}}
+        """The config as plain data, `type` first, such as a preset writes it.
+
+        A layer type that no block uses keeps what was written and is not filled in.
+        """
+        fields = {n: _plain(getattr(self, n)) for n in type(self).model_fields if n in self.__dict__}
+        return {"type": type(self).entry.name, **fields}
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 
 class Batch(int):
@@ -11,9 +11,14 @@ class Batch(int):
 
 
 class Shape(tuple[int, ...]):
-    """The shape of one tensor. `a + b` joins, `shape.size` multiplies, slices stay shapes."""
+    """The shape of one tensor. `a + b` joins, `shape.size` multiplies, slices stay shapes.
+
+    Attributes:
+        needs_grad: Whether the backward pass computes the gradient of the tensor; see `Constant`.
+    """
 
     __slots__ = ()
+    needs_grad: ClassVar[bool] = True
 
     @property
     def size(self) -> int:
@@ -21,16 +26,38 @@ class Shape(tuple[int, ...]):
         return math.prod(self)
 
     def __add__(self, other: tuple[int, ...]) -> Shape:  # type: ignore[override]
-        return Shape((*self, *other))
+        return type(self)((*self, *other))
+
+    def view(self, *extents: int) -> Shape:
+        """The same tensor, or one made of it alone, in another shape."""
+        return type(self)(extents)
 
     def __getitem__(self, index: Any) -> Any:
         item = super().__getitem__(index)
-        return Shape(item) if isinstance(item, tuple) else item
+        return type(self)(item) if isinstance(item, tuple) else item
 
     @property
     def labels(self) -> list[int | str]:
         """For people and JSON: the batch axis is the string `"B"`."""
         return ["B" if isinstance(extent, Batch) else int(extent) for extent in self]
+
+
+class Constant(Shape):
+    """The shape of a tensor without a gradient, such as an image or the coordinates of a kernel.
+
+    It equals the `Shape` of the same extents; only the backward pass tells them apart.
+    """
+
+    __slots__ = ()
+    needs_grad: ClassVar[bool] = False
+
+
+def joined(left: Shape, right: Shape) -> Shape:
+    """What an elementwise operation makes of two tensors that broadcast, aligned at their last axes."""
+    kind = Shape if left.needs_grad or right.needs_grad else Constant
+    rank = max(len(left), len(right))
+    axes = zip((1,) * (rank - len(left)) + tuple(left), (1,) * (rank - len(right)) + tuple(right), strict=True)
+    return kind(max(a, b) for a, b in axes)
 
 
 def shape(*extents: int) -> Shape:

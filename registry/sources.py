@@ -68,7 +68,8 @@ def documents(source: Source) -> list[Document]:
                 if _identity(parent) in seen
                 else (f"at most {LIMITS.extends_chain} presets in a chain")
             )
-            raise Unreadable([_at_extends(child, "extends-cycle", f"Expected {what}, got {_name(child)}")])
+            message = f"Expected {what}, got {_name(child)}"
+            raise Unreadable([_at_extends(child, "extends-cycle", message, "write the fields out, or extend another one")])
         seen.add(_identity(parent))
         chain.insert(0, parent)
     return chain
@@ -108,14 +109,16 @@ def _parent(child: Document) -> Document:
         if name in known:
             return read_file(known[name])
         message = f"Expected the name of a preset, got {clip(name)!r}"
-        raise Unreadable([_at_extends(child, "unknown-preset", message, did_you_mean(name, known))])
+        hint = did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
+        raise Unreadable([_at_extends(child, "unknown-preset", message, hint)])
     relative = PurePosixPath(name)
     folder = Path(child.name).parent
     if relative.is_absolute() or ".." in relative.parts:
         message = f"Expected a preset, or a file beside or below this one, got {clip(name)!r}"
-        raise Unreadable([_at_extends(child, "extends-outside", message)])
+        raise Unreadable([_at_extends(child, "extends-outside", message, "put the two files in one folder")])
     if not (folder / relative).is_file():
-        raise Unreadable([_at_extends(child, "unknown-preset", f"Expected a file, got {clip(name)!r}")])
+        hint = "the path counts from the folder of this file"
+        raise Unreadable([_at_extends(child, "unknown-preset", f"Expected a file, got {clip(name)!r}", hint)])
     return read_file(folder / relative)
 
 

@@ -21,7 +21,13 @@ class Attention(Component):
 
     paper = "Vaswani et al. 2017 (arXiv:1706.03762), eq. 1; rotary positions: Su et al. 2021 (arXiv:2104.09864)"
     rules = (
-        Divides("num_heads", ("hidden_dim",), code="divisible", why="every head has the same number of channels"),
+        Divides(
+            "num_heads",
+            ("hidden_dim",),
+            at="num_heads",
+            code="divisible",
+            why="every head has the same number of channels",
+        ),
         Require(
             "rope_spatial_dims is not None",
             at="rope_spatial_dims",
@@ -47,6 +53,7 @@ class Attention(Component):
             code="rank",
             when="use_rope and rope_spatial_dims",
             message="Expected rope_spatial_dims to have {data_dim} entries, got {len(rope_spatial_dims)}",
+            hint="write one extent per axis of the token grid",
             why="there is one extent per spatial axis",
         ),
     )

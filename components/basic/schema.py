@@ -76,8 +76,9 @@ def _conv_rules(rank: int) -> tuple[Rule, ...]:
             f"not isinstance({name}, tuple) or len({name}) == {rank}",
             at=name,
             code="rank",
-            message=f"Expected {name} to be one number or {rank}, got {{len({name})}} numbers",
-            why=f"there are {rank} spatial axes",
+            message=f"Expected {name} to be one number or {rank}, got {{len({name})}}",
+            hint=f"write one number for all axes, or a list of {rank}",
+            why=f"there {'is 1 spatial axis' if rank == 1 else f'are {rank} spatial axes'}",
         )
         for name in ("kernel_size", "stride", "padding", "dilation")
     )

@@ -42,6 +42,7 @@ class CKConvND(Component):
             when="not isinstance(fft_padding, str)",
             code="boundary-count",
             message="Expected fft_padding to be one boundary or {data_dim}, one per axis, got {len(fft_padding)}",
+            hint="write one boundary for all axes, or a list of {data_dim}",
             why="every spatial axis has one boundary",
         ),
         Require(
@@ -77,6 +78,7 @@ class CKConvND(Component):
             when="fft_padding == 'circular'",
             code="circular-chunks",
             message="Expected use_chunked_fftconv to be false with fft_padding=circular, got true",
+            hint="leave use_chunked_fftconv out",
             why="circular transforms are not padded, so that there is little memory to save",
         ),
         Require(
@@ -85,6 +87,7 @@ class CKConvND(Component):
             when="is_causal",
             code="causal-rank",
             message="Expected is_causal only with one spatial axis, got {data_dim} axes",
+            hint="leave is_causal out, or set data_dim: 1",
             why="only one axis has an order of time",
         ),
         Require(
@@ -102,6 +105,7 @@ class CKConvND(Component):
             when="min(kernel.extents) >= 2",
             code="extent-too-small",
             message="Expected extents of at least 3 in L_cache on axes with a single grid, got {min(kernel.extents)}",
+            hint="set L_cache to the extent of the token grid",
             why="a single grid halves the extent, and neighbouring samples need a distance",
         ),
         Require(
@@ -150,7 +154,11 @@ class CKConvND(Component):
     hidden_dim: Dim = follows("hidden_dim", "Channels of signal and kernel.")
     kernel: Component = slot(
         "kernel",
-        gives={"hidden_dim": "hidden_dim", "data_dim": "data_dim"},
+        gives={
+            "hidden_dim": "hidden_dim",
+            "data_dim": "data_dim",
+            "L_cache": "L_cache if len(seq_shape) == data_dim else None",
+        },
         description="Generates the kernel.",
     )
     mask: Component = slot(

@@ -11,6 +11,7 @@ from registry.schema import Component, InputSpec, slot
 from registry.shapes import Shape
 from registry.store import register
 
+_STRIDELESS = "short_conv.entry.kind == 'conv' and max(tap.stride for tap in short_conv.taps()) == 1"
 _NORMED = {"hidden_dim": "global_conv.hidden_dim"}
 
 
@@ -30,17 +31,38 @@ class Hyena(Component):
             why="both convolutions run over the same grid",
         ),
         Require(
-            "short_conv.entry.kind == 'identity' or short_conv.keeps_extents",
-            at="short_conv",
+            "max(tap.stride for tap in short_conv.taps()) == 1",
+            at="short_conv.stride",
+            when="short_conv.entry.kind == 'conv'",
             code="same-size",
-            message="Expected short_conv to keep the size of the grid, got one that changes it",
-            hint="with stride 1, padding: same keeps the size",
+            message="Expected stride to be 1 in short_conv, got {short_conv.stride}",
+            hint="set stride: 1",
+            why="gates are multiplied position by position",
+        ),
+        Require(
+            "all(tap.dilation * (tap.size - 1) % 2 == 0 for tap in short_conv.taps())",
+            at="short_conv.kernel_size",
+            when=f"{_STRIDELESS} and short_conv.padding != 'same' and not short_conv.keeps_extents",
+            code="same-size",
+            message="Expected an odd kernel_size in short_conv, got {short_conv.kernel_size}",
+            hint="an odd kernel_size k with padding: (k - 1) / 2, or padding: same",
+            why="gates are multiplied position by position, so that the size of the grid must stay",
+        ),
+        Require(
+            "short_conv.keeps_extents",
+            at="short_conv.padding",
+            when=f"{_STRIDELESS} and all(tap.dilation * (tap.size - 1) % 2 == 0 for tap in short_conv.taps())",
+            code="same-size",
+            message="Expected padding to keep the size of the grid in short_conv, got {short_conv.padding} "
+            "with kernel_size={short_conv.kernel_size}",
+            hint="set padding: {', '.join(str(tap.dilation * (tap.size - 1) // 2) for tap in short_conv.taps())}, "
+            "or padding: same",
             why="gates are multiplied position by position",
         ),
         Require(
             "short_conv.entry.kind == 'identity' or short_conv.is_causal_conv",
             at="short_conv",
-            when="global_conv.is_causal",
+            when="global_conv.is_causal and global_conv.data_dim == 1",
             code="causal-short-conv",
             message="Expected a causal short_conv beside a causal global_conv, got one that sees later positions",
             hint="use causal_conv1d",

@@ -67,6 +67,7 @@ class Uniform(_Initializer):
             at="b",
             code="empty-interval",
             message="Expected b to be at least a={a}, got {b}",
+            hint="swap a and b",
             why="the interval [a, b] must not be empty",
         ),
     )

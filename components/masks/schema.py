@@ -52,6 +52,7 @@ class _Gaussian(_Mask):
             at="init_extent",
             code="extent-count",
             message="Expected init_extent to be one number or {data_dim}, one per axis, got {len(init_extent)}",
+            hint="write one number for all axes, or a list of {data_dim}",
             why="every spatial axis has one initial extent",
         ),
         Require(

@@ -81,10 +81,18 @@ class PerHeadRMSNorm(_Norm):
     """RMSNorm of every head by itself, with one set of factors for all heads."""
 
     paper = "Zhang and Sennrich 2019 (arXiv:1910.07467), eq. 4"
-    rules = (Divides("num_heads", ("hidden_dim",), code="divisible", why="every head has the same number of channels"),)
+    rules = (
+        Divides(
+            "num_heads",
+            ("hidden_dim",),
+            at="num_heads",
+            code="divisible",
+            why="every head has the same number of channels",
+        ),
+    )
 
     num_heads: Heads
-    head_dim: Dim = follows("hidden_dim // num_heads", "Channels of one head.")
+    head_dim: Dim = follows("exact(hidden_dim, num_heads)", "Channels of one head.")
     eps: NonNegative = Field(1e-6, description="Added to the mean square.")
 
     parameters = cost.per_head_rms_norm_parameters
@@ -166,7 +174,13 @@ class GroupNorm(_Norm):
 
     paper = "Wu and He 2018 (arXiv:1803.08494)"
     rules = (
-        Divides("num_groups", ("num_channels",), code="divisible", why="every group has the same number of channels"),
+        Divides(
+            "num_groups",
+            ("num_channels",),
+            at="num_groups",
+            code="divisible",
+            why="every group has the same number of channels",
+        ),
     )
 
     num_groups: Dim

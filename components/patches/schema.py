@@ -79,6 +79,7 @@ class PositionEmbeddingND(Component):
             at="max_dim_lengths",
             code="rank",
             message="Expected max_dim_lengths to have data_dim={data_dim} entries, got {len(max_dim_lengths)}",
+            hint="write the greatest extent of every axis",
             why="there is one table per axis",
         ),
     )

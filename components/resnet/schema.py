@@ -92,6 +92,7 @@ class ResidualNetwork(_Trunk):
             when="isinstance(target_size, tuple)",
             code="target-rank",
             message="Expected target_size to hold {data_dim} sizes, got {len(target_size)}",
+            hint="write one size for all axes, or a list of {data_dim}",
             why="there is one size per spatial axis",
         ),
     )

@@ -24,6 +24,7 @@ _PER_ROW = Require(
     at="omega_0_per_row",
     code="row-count",
     message="Expected omega_0_per_row to have embedding_dim={embedding_dim} values, got {len(omega_0_per_row)}",
+    hint="write {embedding_dim} frequencies, or set embedding_dim: {len(omega_0_per_row)}",
     why="every row of the embedding has a frequency of its own",
 )
 _SCALE_RANGE = Require(
@@ -31,6 +32,7 @@ _SCALE_RANGE = Require(
     at="omega_0_scale_max",
     code="empty-range",
     message="Expected omega_0_scale_max to be at least omega_0_scale_min={omega_0_scale_min}, got {omega_0_scale_max}",
+    hint="raise omega_0_scale_max, or lower omega_0_scale_min",
     why="scales are clamped into the range",
 )
 _SCALES = "(omega_0_scale_init if isinstance(omega_0_scale_init, tuple) else (omega_0_scale_init,))"
@@ -42,6 +44,7 @@ _LEARNABLE_RULES = (
         code="row-count",
         message="Expected omega_0_scale_init to be one scale or embedding_dim={embedding_dim} of them, "
         "got {len(omega_0_scale_init)}",
+        hint="write one scale for all rows, or a list of {embedding_dim}",
         why="every row of the embedding has a scale of its own",
     ),
     Require(
@@ -51,6 +54,7 @@ _LEARNABLE_RULES = (
         code="scale-outside-range",
         message="Expected omega_0_scale_init within [{omega_0_scale_min}, {omega_0_scale_max}], "
         "got {omega_0_scale_init}",
+        hint="move omega_0_scale_init into the range, or widen the range",
         why="scales are clamped into the range, so that another start would not last",
     ),
 )
@@ -237,6 +241,7 @@ class _BlockDiagonalKernel(_Kernel):
             when="omega_0_per_block is None",
             code="omega-order",
             message="Expected omega_0_max to be at least omega_0_min={omega_0_min}, got {omega_0_max}",
+            hint="raise omega_0_max, or lower omega_0_min",
             why="frequencies rise from the first block to the last",
         ),
         Require(
@@ -245,6 +250,7 @@ class _BlockDiagonalKernel(_Kernel):
             when="omega_0_per_block is not None",
             code="block-count",
             message="Expected omega_0_per_block to have num_blocks={num_blocks} values, got {len(omega_0_per_block)}",
+            hint="write {num_blocks} frequencies, or set num_blocks: {len(omega_0_per_block)}",
             why="every block has a frequency of its own",
         ),
         Require(
@@ -339,6 +345,7 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(_BlockDiagonalKernel):
             when="omega_0_scale_min <= omega_0_scale_max",
             code="scale-outside-range",
             message="Expected omega_0_scale_max to be at least 1, got {omega_0_scale_max}",
+            hint="set omega_0_scale_max: 1.0",
             why="the block of the highest frequency starts at scale 1",
         ),
         Require(

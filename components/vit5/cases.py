@@ -129,7 +129,7 @@ CASES = (
 )
 
 INVALID = (
-    Invalid(alone(num_heads=5), "heads", "hidden_dim", "num_heads=5"),
+    Invalid(alone(num_heads=5), "heads", "num_heads", "num_heads=5"),
     Invalid(alone(num_heads=4), "rotary-width", "num_heads", "24 / 4 = 6"),
     Invalid(alone(num_registers=8), "square-registers", "num_registers", "got 8"),
     Invalid(without(alone(), "num_patches_h"), "missing-field", "num_patches_h"),

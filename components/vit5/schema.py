@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import Field
 
+from components.functional.channels import channels_last
 from components.vit5 import cost
 from registry.limits import LIMITS
 from registry.rules import Divides, Require
@@ -32,6 +33,17 @@ Pattern = Annotated[str, Field(strict=True, pattern="^[A-Za-z0-9]+$", max_length
 Keys = Annotated[tuple[Annotated[str, Field(strict=True, pattern="^[A-Za-z0-9]$")], ...], Field(strict=False)]
 
 
+def _sequence(name: str) -> Require:
+    return Require(
+        "data_dim == 1",
+        at="type",
+        code="sequence-rank",
+        message=f"Expected one axis of tokens to arrive at {name}, got data_dim={{data_dim}}",
+        hint="use a mixer of grids, such as qkv_sequence_mixer",
+        why="it takes tokens one after another, (batch, tokens, channels)",
+    )
+
+
 @register(
     "vit5_attention",
     kind="sequence_mixer",
@@ -43,7 +55,13 @@ class ViT5Attention(Component):
 
     paper = "Vaswani et al. 2017, eq. 1; rotary positions: Su et al. 2021 (arXiv:2104.09864), half a head per axis"
     rules = (
-        Divides("num_heads", ("hidden_dim",), code="heads", why="every head has hidden_dim / num_heads channels"),
+        Divides(
+            "num_heads",
+            ("hidden_dim",),
+            at="num_heads",
+            code="heads",
+            why="every head has hidden_dim / num_heads channels",
+        ),
         Require(
             "hidden_dim // num_heads % 4 == 0",
             at="num_heads",
@@ -53,6 +71,8 @@ class ViT5Attention(Component):
             hint="num_heads must divide {hidden_dim} / 4",
             why="a head is cut into two axes, and each axis into pairs that rotate",
         ),
+        _sequence("vit5_attention"),
+        channels_last("qk_norm"),
         Require(
             "isqrt(num_registers) ** 2 == num_registers",
             at="num_registers",
@@ -64,6 +84,7 @@ class ViT5Attention(Component):
         Require(
             "num_patches_h * num_patches_w + has_cls + num_registers == seq_shape[0]",
             at="seq_shape",
+            when="data_dim == 1",
             code="token-count",
             message="Expected as many tokens as arrive, {seq_shape[0]}, "
             "got {num_patches_h} x {num_patches_w} + {int(has_cls)} + {num_registers}",
@@ -81,7 +102,7 @@ class ViT5Attention(Component):
     qk_norm: Optional[Component] = slot(
         "norm",
         default=None,
-        gives={"hidden_dim": "hidden_dim // num_heads"},
+        gives={"hidden_dim": "exact(hidden_dim, num_heads)"},
         description="Of every query and every key, over the width of its head.",
     )
     rope_base: Positive = Field(10000.0, description="Base of the rotary frequencies of the patches.")
@@ -146,9 +167,11 @@ class ViT5HyenaAdapter(Component):
     """Shows a sequence of tokens to a 2-D mixer as a grid, row by row."""
 
     rules = (
+        _sequence("vit5_hyena_adapter"),
         Require(
             "seq_shape[0] % grid_w == 0",
             at="seq_shape",
+            when="data_dim == 1",
             code="grid-width",
             message="Expected grid_w to divide the {seq_shape[0]} tokens that arrive, got {grid_w}",
             hint="name the layer type in padding_types, or change num_registers",
@@ -160,8 +183,8 @@ class ViT5HyenaAdapter(Component):
         "sequence_mixer",
         gives={
             "data_dim": "2",
-            "seq_shape": "(seq_shape[0] // grid_w, grid_w)",
-            "L_cache": "max(seq_shape[0] // grid_w, grid_w)",
+            "seq_shape": "(exact(seq_shape[0], grid_w), grid_w)",
+            "L_cache": "max(exact(seq_shape[0], grid_w), grid_w)",
         },
     )
     grid_w: Dim = follows("grid_w", "Width of the grid.")
@@ -203,12 +226,14 @@ class ViT5ResidualBlock(Component):
 
     paper = "LayerScale: Touvron et al. 2021 (arXiv:2103.17239); stochastic depth: Huang et al. 2016 (arXiv:1603.09382)"
     rules = (
+        *(channels_last(norm) for norm in ("sequence_mixer_norm", "mlp_norm", "grn")),
         Require(
             "num_registers > 0",
             at="num_registers",
             when="register_pooling is not None",
             code="no-registers",
             message="Expected num_registers of at least 1 with register_pooling, got {num_registers}",
+            hint="set num_registers, or leave register_pooling out",
             why="there is nothing to pool",
         ),
         Require(
@@ -320,6 +345,7 @@ class ViT5ClassificationNet(Component):
             at="layer_pattern",
             code="no-blocks",
             message="Expected block, or layer_pattern with layer_types, got neither",
+            hint="give block what every block is, such as a vit5_residual_block",
             why="the network needs blocks",
         ),
         Require(
@@ -336,6 +362,7 @@ class ViT5ClassificationNet(Component):
             when="layer_pattern is not None or layer_types is not None",
             code="pattern-and-types",
             message="Expected layer_pattern and layer_types together, got only one of them",
+            hint="give the other one as well",
             why="the pattern is written in the keys of layer_types",
         ),
         Require(
@@ -344,6 +371,7 @@ class ViT5ClassificationNet(Component):
             when="layer_pattern is not None and layer_types is not None",
             code="unknown-layer-type",
             message="Expected layer_pattern to be written in {', '.join(sorted(layer_types))}, got {layer_pattern}",
+            hint="add the missing characters to layer_types, or change the pattern",
             why="every character names a layer type",
         ),
         Require(
@@ -352,6 +380,7 @@ class ViT5ClassificationNet(Component):
             when="layer_types is not None",
             code="layer-type-name",
             message="Expected layer types of one character, got {', '.join(sorted(layer_types))}",
+            hint="name each layer type by a single letter",
             why="layer_pattern has one character per block",
         ),
         Require(
@@ -360,6 +389,7 @@ class ViT5ClassificationNet(Component):
             when="readout == 'register_concat'",
             code="no-registers",
             message="Expected num_registers of at least 1 with readout register_concat, got {num_registers}",
+            hint="set num_registers, or choose another readout",
             why="there is nothing to read out",
         ),
         Require(
@@ -385,7 +415,7 @@ class ViT5ClassificationNet(Component):
     num_classes: Dim
     hidden_dim: Dim = Field(description="Width of the tokens.")
     num_blocks: Blocks = follows(
-        "len(layer_pattern) if layer_pattern else None", "Number of blocks.", code="pattern-length"
+        "layer_pattern and len(layer_pattern)", "Number of blocks.", code="pattern-length"
     )
     patch_size: Dim = Field(description="Side of a patch in pixels.")
     image_size: Dim = Field(description="Side of the image in pixels.")
@@ -395,7 +425,7 @@ class ViT5ClassificationNet(Component):
         "identity",
         at="out_norm",
         gives={
-            "hidden_dim": "num_registers * (hidden_dim // (neck_compression_ratio or 1))"
+            "hidden_dim": "num_registers * exact(hidden_dim, neck_compression_ratio)"
             " if readout == 'register_concat' else hidden_dim"
         },
         description="Of what is read out.",
@@ -415,6 +445,7 @@ class ViT5ClassificationNet(Component):
         "block",
         many=True,
         default=None,
+        when="layer_pattern is None or key in layer_pattern",
         gives={
             **_FACTS,
             "seq_shape": f"({_PADDED},) if {_PADS} else ({_TOKENS},)",
