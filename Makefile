@@ -23,6 +23,7 @@ test: install
 
 nightly: install
 	$(BIN)/python -m pytest -n 2 -m nightly
+	$(BIN)/python -m tests.mutation
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-from pydantic import TypeAdapter
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from registry import store
-from registry.errors import InvalidConfig, Problem
+from registry.errors import InvalidConfig, Problem, Unreadable
+from registry.json_schema import value_schema
 from registry.plan import Node, Plan, load
+from registry.reader import parse_value
 from registry.schema import fields_of
 from registry.sources import presets
 from registry.store import Entry
@@ -95,7 +95,7 @@ def _answer(config: dict[str, Any], problem: Problem) -> bool:
             return False
         node[name] = {"type": known[0]}
         return True
-    node[name] = _small(json_schema(schema.model_fields[name]))
+    node[name] = _small(value_schema(schema.model_fields[name]))
     return node[name] is not None
 
 
@@ -120,14 +120,6 @@ def _small(schema: dict[str, Any]) -> Any:
 
 
 # ---- fields in words --------------------------------------------------------------------------------------------
-
-
-def json_schema(info: FieldInfo) -> dict[str, Any]:
-    """The JSON Schema of one plain field."""
-    annotated: Any = Annotated
-    parts = (info.annotation, *info.metadata)
-    marked: Any = annotated[parts] if info.metadata else info.annotation
-    return TypeAdapter(marked).json_schema()
 
 
 def type_of(schema: dict[str, Any]) -> tuple[str, str]:
@@ -162,4 +154,14 @@ def yaml(value: Any) -> str:
         return "[" + ", ".join(map(yaml, value)) + "]"
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value) if value != "" else "''"
+    if isinstance(value, str) and not _is_bare(value):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a text means itself without quotes, in brackets as well."""
+    try:
+        return bool(parse_value(f"[{text}]", "") == [text])
+    except Unreadable:
+        return False

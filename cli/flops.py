@@ -2,45 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from cli import inputs, render, tree
-from cli.guard import Refused
-from registry.cost import CONVENTIONS, Convention, Cost, Mode, Unit, cost
-
-MEANING: Mapping[str, str] = {
-    "all": "every scalar operation",
-    "matmul": "matrix products and convolutions only",
-    "nvsubquadratic": "the reference library's formulas: one image, forward",
-}
-"""What each convention counts."""
-KIND_WIDTH = 10
-"""Cells of the column of a kind, with the space before it; `transcendental` takes some more."""
+from cli import compare, inputs, render, tree
+from cli.figures import cell, counted, kind_columns, refuse_macs, said, unit_name
+from registry.breakdown import By, breakdown
+from registry.cost import Cost, Counting, cost
+from registry.tape import KINDS, PUBLISHED
 
 
 def flops(
-    preset: str,
+    presets: Sequence[str],
     overrides: list[str],
-    batch: int,
-    mode: Mode,
-    convention: Convention,
-    unit: Unit,
+    counting: Counting,
     depth: int | None,
-    cached_kernels: bool,
+    dtype: str,
+    by: By | None,
     form: str,
 ) -> None:
-    """Print the cost of a preset."""
-    if convention == "nvsubquadratic" and unit == "mac":
-        raise Refused("Expected --unit flop with --convention nvsubquadratic, got mac: its formulas give FLOPs only")
-    plan = inputs.load(preset, overrides)
-    found = cost(plan, batch, mode, convention=convention, unit=unit, cached_kernels=cached_kernels)
+    """Print the cost of a preset, or of several side by side."""
+    refuse_macs(counting)
+    plans = [inputs.load(preset, overrides) for preset in presets]
+    costs = [(preset, cost(plan, dtype=dtype, **counting)) for preset, plan in zip(presets, plans, strict=True)]
     if form == "json":
-        render.data({**found.to_dict(depth), "preset": preset})
+        reports = [_report(preset, found, depth, by) for preset, found in costs]
+        render.data(reports if len(reports) > 1 else reports[0])
+    elif form == "csv":
+        _csv(costs, depth, by)
+    elif len(costs) == 1:
+        _one(*costs[0], counting, depth, by)
+    else:
+        render.heading("", (said(counting), "dim"))
+        render.plain("")
+        compare.side_by_side(costs, by, depth)
+
+
+def _report(preset: str, found: Cost, depth: int | None, by: By | None) -> dict[str, Any]:
+    shares = {"by": by, "shares": [share.to_dict() for share in breakdown(found, by, depth)]} if by else {}
+    return {**found.to_dict(depth), "preset": preset, **shares}
+
+
+def _csv(costs: Sequence[tuple[str, Cost]], depth: int | None, by: By | None) -> None:
+    """One row a preset, or one a share where `by` says what; a single preset is cut by module."""
+    kinds = [kind for kind in (*KINDS, PUBLISHED) if any(kind in found.kinds for _, found in costs)]
+    if by is None and len(costs) > 1:
+        memory = list(costs[0][1].memory)
+        rows = [
+            [preset, found.params, found.flops, *[found.kinds.get(kind, 0) for kind in kinds], *found.memory.values()]
+            for preset, found in costs
+        ]
+        render.csv(["preset", "params", "flops", *kinds, *memory], rows)
         return
-    render.heading(preset, f": {plan.summary}" if plan.summary else "")
-    said = f"{found.mode} pass of batch {found.batch:,}, convention {convention}: {MEANING[convention]}"
-    render.heading("", (said, "dim"))
+    shares = [(preset, share) for preset, found in costs for share in breakdown(found, by or "path", depth)]
+    render.csv(
+        ["preset", by or "path", "type", "count", "params", "flops", *kinds],
+        [
+            [preset, one.name, one.type, one.count, one.params, one.flops, *[one.kinds.get(kind, 0) for kind in kinds]]
+            for preset, one in shares
+        ],
+    )
+
+
+def _one(preset: str, found: Cost, counting: Counting, depth: int | None, by: By | None) -> None:
+    render.heading(preset, f": {found.plan.summary}" if found.plan.summary else "")
+    render.heading("", (said({**counting, "batch": found.batch}), "dim"))
     render.plain("")
+    if by:
+        compare.bars(found, by, depth)
+        return
     _totals(found)
     render.plain("")
     _tree(found, depth)
@@ -49,30 +79,18 @@ def flops(
 def _totals(found: Cost) -> None:
     """The figures of the whole network, for people and exactly."""
     grid = render.grid("left", "right", "right", "right")
-    grid.add_row(render.styled((_unit(found), "bold")), *_figure(found.flops))
-    for kind, count in _kinds(found, found.root.counts).items():
+    grid.add_row(render.styled((unit_name(found.unit), "bold")), *_figure(found.flops))
+    for kind, count in counted(found.root.counts, found.convention, found.unit).items():
         grid.add_row(f"  {kind}", *_figure(count), render.styled((f"{render.percent(count, found.flops)} %", "dim")))
     grid.add_row(render.styled(("parameters", "bold")), *_figure(found.params))
-    for label, key in (("  weights, float32", "param_bytes"), ("  buffers, float32", "buffer_bytes")):
-        if found.memory[key]:
-            grid.add_row(label, *_figure(found.memory[key], "B"))
+    for label, key in (("weights", "param_bytes"), ("buffers", "buffer_bytes"), ("gradients", "grad_bytes")):
+        if found.memory.get(key):
+            grid.add_row(f"  {label}, {found.dtype}", *_figure(found.memory[key], "B"))
     render.show(grid)
-
-
-def _unit(found: Cost) -> str:
-    return "MACs" if found.unit == "mac" else "FLOPs"
 
 
 def _figure(count: int, unit: str = "") -> tuple[str, str]:
     return render.human(count, unit), f"{count:,}"
-
-
-def _kinds(found: Cost, counts: Mapping[str, int]) -> dict[str, int]:
-    """The kinds that add up to the figure, in its unit."""
-    kinds: Sequence[str] = CONVENTIONS[found.convention]
-    if found.unit == "mac":
-        return {kind: counts[kind] // 2 for kind in kinds if kind in ("matmul", "conv") and counts.get(kind)}
-    return {kind: counts[kind] for kind in kinds if counts.get(kind)}
 
 
 def _tree(found: Cost, depth: int | None) -> None:
@@ -81,32 +99,16 @@ def _tree(found: Cost, depth: int | None) -> None:
     labels = [render.branch(row.guide, row.name, row.count, row.node.type) for row in rows]
     totals = [found.project(row.node.counts) * row.times for row in rows]
     columns = {
-        _unit(found): [_cell(total) for total in totals],
+        unit_name(found.unit): [cell(total) for total in totals],
         "%": [render.percent(total, found.flops) for total in totals],
-        "params": [_cell(row.node.params * row.times) for row in rows],
+        "params": [cell(row.node.params * row.times) for row in rows],
     }
     taken = max(label.cell_len for label in labels) + sum(max(map(len, cells)) for cells in columns.values())
     room = render.stdout().width - min(taken, render.LABEL + 24) - render.GAP * len(columns)
-    for kinds in _groups(_kinds(found, found.root.counts), room):
-        counts = [sum(_kinds(found, row.node.counts).get(kind, 0) for kind in kinds) * row.times for row in rows]
-        columns[kinds[0] if len(kinds) == 1 else "other"] = [_cell(count) for count in counts]
-    render.tree_table(labels, columns)
+    kinds = [counted(row.node.counts, found.convention, found.unit) for row in rows]
+    times = [{kind: count * row.times for kind, count in one.items()} for one, row in zip(kinds, rows, strict=True)]
+    render.tree_table(labels, {**columns, **kind_columns(times, kinds[0], room)})
     if any(row.count > 1 for row in rows):
         render.footnote(
             f"{render.TIMES}n: n equal modules in one row, with their sum; what the rows below one leave is its own"
         )
-
-
-def _cell(count: int) -> str:
-    return render.human(count) if count else ""
-
-
-def _groups(counts: Mapping[str, int], room: int) -> list[list[str]]:
-    """Kinds that get a column, the small ones together in the last, as many as `room` cells hold; or none."""
-    places = room // KIND_WIDTH
-    if len(counts) < 2 or places < 2:
-        return []
-    if len(counts) <= places:
-        return [[kind] for kind in counts]
-    large = sorted(counts, key=lambda kind: -counts[kind])[: places - 1]
-    return [[kind] for kind in counts if kind in large] + [[kind for kind in counts if kind not in large]]

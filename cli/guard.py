@@ -22,7 +22,7 @@ SIBLINGS = ("registry", "components", "presets")
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes, besides 0."""
 ASCII = {"✓": "+", "✗": "x", "\N{MULTIPLICATION SIGN}": "x", "…": "~", "→": ">", "≥": ">", "≤": "<"} | dict(
-    zip("│├└─╭╮╰╯", "||`-....", strict=True)
+    zip("│├└─╭╮╰╯▏▎▍▌▋▊▉█", "||`-....   #####", strict=True)
 )
 """What our symbols become on a terminal that has none, each as wide as before."""
 

@@ -94,12 +94,17 @@ def load(preset: str, overrides: list[str]) -> Plan:
     try:
         plan = load_plan(source(preset, files), overrides)
     except InvalidConfig as refused:
-        _refuse(preset, refused, files)
+        refuse(preset, refused, files)
     render.problems(plan.problems, files, render.stderr())
     return plan
 
 
-def _refuse(preset: str, refused: InvalidConfig, files: Files) -> NoReturn:
+def refuse(preset: str, refused: InvalidConfig, files: Files) -> NoReturn:
+    """Show on stderr what is wrong with a preset, and leave.
+
+    Raises:
+        typer.Exit: always.
+    """
     console = render.stderr()
     render.problems(refused.problems, files, console)
     render.verdict(preset, refused.problems, console)

@@ -1,4 +1,4 @@
-"""`arch list`, `arch presets`, `arch show`, `arch limits`: what there is."""
+"""`arch list`, `arch presets`, `arch show`, `arch limits`, `arch schema`: what there is."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cli import example, render
 from cli.guard import Refused
 from registry import discover, reader, sources, store
 from registry.errors import Unreadable, clip
+from registry.json_schema import json_schema, value_schema
 from registry.limits import LIMITS
 from registry.names import did_you_mean
 from registry.rules import Rule
@@ -87,6 +88,11 @@ def limits(form: str) -> None:
     render.show(grid)
 
 
+def schema() -> None:
+    """Print the JSON Schema of presets."""
+    render.data(json_schema())
+
+
 # ---- one component ----------------------------------------------------------------------------------------------
 
 
@@ -138,7 +144,7 @@ def describe(entry: Entry) -> dict[str, Any]:
 def _field(schema: type[Component], name: str) -> dict[str, Any]:
     info = schema.model_fields[name]
     mark = fields_of(schema).follows.get(name)
-    kind, bounds = example.type_of(example.json_schema(info))
+    kind, bounds = example.type_of(value_schema(info))
     default = None if info.is_required() else info.get_default(call_default_factory=True)
     return {
         "name": name,

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from cli.guard import INTERRUPTED, Guarded, flush, tolerate_encodings
+from cli.guard import INTERRUPTED, Guarded, Refused, flush, tolerate_encodings
+
+if TYPE_CHECKING:
+    from registry.cost import Counting
 
 app = typer.Typer(
     name="arch",
@@ -32,6 +35,30 @@ Preset = Annotated[
 ]
 Depth = Annotated[Optional[int], typer.Option(min=0, help="Levels of the tree to show; all by default.")]
 Batch = Annotated[int, typer.Option(min=1, help="Number of inputs.")]
+Presets = Annotated[list[str], typer.Argument(metavar="PRESET...", help="Names of presets, paths of YAML files, or -.")]
+Mode = Annotated[Literal["forward", "train"], typer.Option(help="What to count.")]
+Convention = Annotated[
+    Literal["all", "matmul", "nvsubquadratic"],
+    typer.Option(help="Every operation, matrix products only, or the reference library's formulas."),
+]
+Unit = Annotated[Literal["flop", "mac"], typer.Option(help="Operations, or multiply-adds.")]
+CachedKernels = Annotated[
+    bool, typer.Option("--cached-kernels", help="Kernels that do not depend on the input exist already.")
+]
+Dtype = Annotated[
+    Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Type of the weights, for their bytes.")
+]
+
+
+def _counting(batch: int, mode: Mode, convention: Convention, unit: Unit, cached_kernels: bool) -> Counting:
+    """The options of what to count, together."""
+    return {
+        "batch": batch,
+        "mode": mode,
+        "convention": convention,
+        "unit": unit,
+        "cached_kernels": cached_kernels,
+    }
 
 
 def _version(wanted: bool) -> None:
@@ -59,9 +86,7 @@ def main(
 
 @app.command()
 def validate(
-    presets: Annotated[
-        list[str], typer.Argument(metavar="PRESET...", help="Names of presets, paths of YAML files, or -.")
-    ],
+    presets: Presets,
     overrides: Overrides = None,
     form: Annotated[
         Literal["text", "json", "github"], typer.Option("--format", help="For people, programs, or GitHub Actions.")
@@ -75,25 +100,105 @@ def validate(
 
 @app.command()
 def flops(
-    preset: Preset,
+    presets: Presets,
     overrides: Overrides = None,
     batch: Batch = 1,
-    mode: Annotated[Literal["forward", "train"], typer.Option(help="What to count.")] = "forward",
-    convention: Annotated[
-        Literal["all", "matmul", "nvsubquadratic"],
-        typer.Option(help="Every operation, matrix products only, or the reference library's formulas."),
-    ] = "all",
-    unit: Annotated[Literal["flop", "mac"], typer.Option(help="Operations, or multiply-adds.")] = "flop",
+    mode: Mode = "forward",
+    convention: Convention = "all",
+    unit: Unit = "flop",
     depth: Depth = None,
-    cached_kernels: Annotated[
-        bool, typer.Option("--cached-kernels", help="Kernels that do not depend on the input exist already.")
-    ] = False,
-    form: Form = "text",
+    cached_kernels: CachedKernels = False,
+    by: Annotated[
+        Optional[Literal["path", "component", "kind"]],
+        typer.Option(help="Bars by module, by registered component, or by kind of operation."),
+    ] = None,
+    dtype: Dtype = "float32",
+    sweep: Annotated[
+        Optional[list[str]],
+        typer.Option(metavar="KEY=VALUES", help="Try each value: patch_size=4,8,16 or image_size=112:1792:56."),
+    ] = None,
+    plot: Annotated[
+        Optional[Path], typer.Option(metavar="FILE.png", help="With --sweep: draw the first swept key against FLOPs.")
+    ] = None,
+    form: Annotated[
+        Literal["text", "json", "csv"], typer.Option("--format", help="For people, programs, or spreadsheets.")
+    ] = "text",
 ) -> None:
-    """Count operations and parameters, by component and by kind."""
+    """Count operations and parameters: by component and kind, of several presets, over many sizes."""
+    counting = _counting(batch, mode, convention, unit, cached_kernels)
+    if sweep:
+        from cli.sweep import sweep_flops
+
+        if by is not None or depth is not None:
+            raise Refused(f"Expected no --{'by' if by else 'depth'} with --sweep: a point is one row")
+        sweep_flops(presets, overrides or [], sweep, counting, plot, form)
+        return
+    if plot is not None:
+        raise Refused("Expected --sweep KEY=VALUES with --plot, got none")
     from cli.flops import flops
 
-    flops(preset, overrides or [], batch, mode, convention, unit, depth, cached_kernels, form)
+    flops(presets, overrides or [], counting, depth, dtype, by, form)
+
+
+@app.command()
+def diff(
+    left: Annotated[str, typer.Argument(metavar="LEFT", help="Name of a preset, or path of a YAML file.")],
+    right: Annotated[str, typer.Argument(metavar="RIGHT", help="The one to compare it with; may be the same.")],
+    overrides: Overrides = None,
+    only_left: Annotated[
+        Optional[list[str]], typer.Option("--set-a", metavar="KEY=VALUE", help="Override a value of LEFT only.")
+    ] = None,
+    only_right: Annotated[
+        Optional[list[str]], typer.Option("--set-b", metavar="KEY=VALUE", help="Override a value of RIGHT only.")
+    ] = None,
+    batch: Batch = 1,
+    mode: Mode = "forward",
+    convention: Convention = "all",
+    unit: Unit = "flop",
+    cached_kernels: CachedKernels = False,
+    dtype: Dtype = "float32",
+    form: Form = "text",
+) -> None:
+    """Show what two presets say differently, and what that does to their cost."""
+    from cli.diff import diff_presets
+
+    counting = _counting(batch, mode, convention, unit, cached_kernels)
+    shared = overrides or []
+    own = ([*shared, *(only_left or [])], [*shared, *(only_right or [])])
+    diff_presets(left, right, own, counting, dtype, form)
+
+
+@app.command()
+def solve(
+    preset: Preset,
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="KEY,KEY", help="Integers to change: hidden_dim,num_blocks around what they are, or KEY=192:768:64."
+        ),
+    ],
+    params: Annotated[
+        Optional[str], typer.Option(metavar="NUMBER", help="Parameters to come near to, such as 22M.")
+    ] = None,
+    flops: Annotated[
+        Optional[str], typer.Option(metavar="NUMBER", help="Operations to come near to, such as 10G.")
+    ] = None,
+    limit: Annotated[bool, typer.Option("--max", help="The budgets are limits: never exceed them.")] = False,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Number of candidates to show.")] = 10,
+    overrides: Overrides = None,
+    batch: Batch = 1,
+    mode: Mode = "forward",
+    convention: Convention = "all",
+    unit: Unit = "flop",
+    cached_kernels: CachedKernels = False,
+    form: Form = "text",
+) -> None:
+    """Find the valid variations of a preset that come nearest to a budget of parameters and operations."""
+    from cli.solve import solve_budget
+
+    counting = _counting(batch, mode, convention, unit, cached_kernels)
+    budget = {"params": params, "flops": flops}
+    solve_budget(preset, vary, budget, limit, top, overrides or [], counting, form)
 
 
 @app.command()
@@ -167,13 +272,23 @@ def limits(form: Form = "text") -> None:
 
 @app.command()
 def explain(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Code of a problem, such as mismatch.")],
+    code: Annotated[
+        Optional[str], typer.Argument(metavar="[CODE]", help="Code of a problem, such as mismatch; all by default.")
+    ] = None,
     form: Form = "text",
 ) -> None:
-    """Explain the code of a problem."""
+    """Explain the code of a problem, with an example."""
     from cli.explain import explain
 
     explain(code, form)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of presets, for editors."""
+    from cli.listing import schema
+
+    schema()
 
 
 def run() -> None:

@@ -11,9 +11,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from registry.errors import Problem, clip
 from registry.limits import LIMITS
@@ -32,8 +33,11 @@ GAP = 3
 """Cells between two columns of a table."""
 LABEL = 48
 """Cells the labels of a tree should have, before columns beside it are left out."""
+PATIENCE = 1.0
+"""Seconds before a bar shows how far it is."""
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "hint": "green", "place": "blue"}
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+Item = TypeVar("Item")
 _TOKEN = re.compile(r"""'[^']*'|"[^"]*"|[^\s,\[\]{}]+|.""")
 
 
@@ -70,6 +74,22 @@ def _console(stream: Any) -> Console:
 def data(value: Any) -> None:
     """JSON on stdout, in ASCII, so that it is the same everywhere and harmless to a terminal."""
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Comma-separated values on stdout: exact numbers, nothing for None, JSON for lists and mappings."""
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow([safe(head) for head in header])
+    for row in rows:
+        writer.writerow([_csv_cell(cell) for cell in row])
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, (bool, list, tuple, dict)):
+        return json.dumps(value)
+    return safe(value) if isinstance(value, str) else value
 
 
 def plain(line: str) -> None:
@@ -236,6 +256,34 @@ def _escape(value: object, is_property: bool) -> str:
     return text.replace(":", "%3A").replace(",", "%2C") if is_property else text
 
 
+# ---- progress ---------------------------------------------------------------------------------------------------
+
+
+def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass `items` on; a bar on stderr, if that is a terminal, once it has taken longer than `PATIENCE`."""
+    console = stderr()
+    if not console.is_terminal:
+        yield from items
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task(what, total=total)
+    start, shown = time.monotonic(), False
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            if not shown and time.monotonic() - start > PATIENCE:
+                bar.start()
+                shown = True
+            if shown:
+                bar.update(task, completed=done)
+    finally:
+        if shown:
+            bar.stop()
+
+
 # ---- figures ----------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +310,12 @@ def percent(part: int, whole: int) -> str:
         return ""
     share = 100 * part / whole
     return f"{share:.1f}" if share >= 0.1 else "<0.1"
+
+
+def bar(part: int, whole: int, width: int) -> str:
+    """A bar as long as the share, in eighths of a cell; nothing only for nothing."""
+    eighths = max(round(8 * width * part / whole), 1) if part > 0 and whole > 0 else 0
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def shape(value: Any) -> str:

@@ -18,9 +18,11 @@ from registry.reader import Path, dotted
 from registry.rules import divisors
 from registry.schema import Component
 
-TRIALS = 400
+TRIALS = 150
 """Checks a document may cost beside the first one."""
-TRIED_NODES = 40_000
+VALUES = 32
+"""Values tried for one field."""
+TRIED_NODES = 20_000
 """Components those checks may visit altogether."""
 
 
@@ -124,8 +126,9 @@ def _likely(raw: Any, path: Path, now: _Walk) -> Iterator[tuple[Path, Any]]:
     numbers = [value for at in shared if isinstance(value := _written(raw, at[len(path) :]), int)]
     for at in shared:
         value = _written(raw, at[len(path) :])
-        said = [found.says for found in now.errors if found.says is not None and at in found.roots]
-        for other in dict.fromkeys([*said, *_others(value, now.checker.schemas.get(at[:-1]), str(at[-1]), numbers)]):
+        said = [f.says for f in now.errors if f.says is not None and f.due == value and at in f.roots]
+        # A value that others repeat can only be meant to be one of those.
+        for other in dict.fromkeys(said or _others(value, now.checker.schemas.get(at[:-1]), str(at[-1]), numbers)):
             if other != value and type(other) is type(value):
                 yield at, other
 
@@ -149,12 +152,12 @@ def _others(value: Any, schema: type[Component] | None, name: str, numbers: list
         return list(get_args(annotation)) if get_origin(annotation) is Literal else []
     if not isinstance(value, int) or value < 1:
         return list(range(1, 17)) if isinstance(value, int) else []
-    near = {value * k // j for k in range(1, 9) for j in range(1, 9) if value * k % j == 0}
-    near |= {n for n in range(value - 8, value + 9) if n >= 0}
+    near = {value * k // j for k in range(1, 5) for j in range(1, 5) if value * k % j == 0}
+    near |= {n for n in range(value - 4, value + 5) if n >= 0}
     for number in numbers:
         if 0 < number <= 4096:
             near |= {*divisors(number), *(number * k for k in range(1, 33))}
-    return sorted(near, key=lambda n: abs(n - value))
+    return sorted(near - {value}, key=lambda n: abs(n - value))[:VALUES]
 
 
 def _fault(before: _Walk, after: _Walk, raw: Any, path: Path, at: Path) -> Found:

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 
 from registry import store
 from registry.errors import Problem, clip
-from registry.names import did_you_mean
+from registry.names import did_you_mean, nearest
 from registry.reader import Path, dotted
 from registry.rules import Expr, Rule, Unknown, say
 from registry.schema import Component, Fields, Follows, Slot, fields_of
@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "not-a-component": "Something else where a component belongs.",
     "unknown-component": "A name nobody registered.",
     "unknown-field": "A key the component or the preset does not have.",
+    "wrong-type": "A component with fields that only another one has.",
     "wrong-kind": "A component of a kind that does not fit here.",
 }
 """Codes of problems that no rule of a component gives."""
@@ -64,7 +65,8 @@ class Found:
         at_key: The key is wrong, not its value.
         sources: Fields elsewhere that led to it: (what they say, path).
         roots: Every written field that led to it.
-        says: What the value says one of the roots is, where it follows from that one alone.
+        says: The value, where it repeats a fact.
+        due: The value of that fact.
         follows: The value contradicts what it follows from.
         own: The fault is in the component that has the value, not in one that the value led to.
     """
@@ -75,6 +77,7 @@ class Found:
     sources: tuple[tuple[str, Path], ...] = ()
     roots: tuple[Path, ...] = ()
     says: Any = None
+    due: Any = None
     follows: bool = False
     own: bool = True
 
@@ -103,6 +106,7 @@ class Checker:
         self.found: list[Found] = []
         self.schemas: dict[Path, type[Component]] = {}
         self.left_out: list[Path] = []
+        self._misspelt: dict[Path, Path] = {}
         self._edits = edits or {}
         self._kept = kept
 
@@ -114,10 +118,18 @@ class Checker:
     def report(self, path: Path, code: str, message: str, hint: str = "", **where: Any) -> Found:
         """Note a problem at `path`; of several errors about one value, the first is enough."""
         severity = where.pop("severity", "error")
+        path = self._as_written(path)
         found = Found(Problem(code, message, hint, dotted(path), severity=severity), path, **where)
         if not (found.is_error and any(f.is_error and f.path == path for f in self.found)):
             self.found.append(found)
         return found
+
+    def _as_written(self, path: Path) -> Path:
+        """The path with every misspelt key as the document has it."""
+        for end in range(1, len(path) + 1) if self._misspelt else ():
+            if path[:end] in self._misspelt:
+                path = (*self._misspelt[path[:end]], *path[end:])
+        return path
 
     # ---- one node -------------------------------------------------------------------------------------------
 
@@ -131,14 +143,15 @@ class Checker:
         self.schemas[path] = schema
         written_out = {} if isinstance(raw, str) else raw
         given = {k: self._edits.get((*path, k), v) for k, v in written_out.items() if k != "type"}
-        for name in [name for name in given if name not in schema.model_fields]:
-            self.report(
-                (*path, name),
-                "unknown-field",
-                f"Expected a field of {entry.name}, got {clip(name)!r}",
-                did_you_mean(str(name), schema.model_fields) or f"fields: {', '.join(schema.model_fields)}",
-                at_key=True,
-            )
+        unknown = [name for name in given if name not in schema.model_fields]
+        meant = _other_types(entry, kinds, given) if len(unknown) > 1 else []
+        if meant:
+            message = f"Expected the type of a component with {clip(', '.join(unknown))}, got {entry.name}"
+            at = path if isinstance(raw, str) else (*path, "type")
+            self.report(at, "wrong-type", message, f"did you mean {' or '.join(meant[:3])}?")
+            return None
+        for name in unknown:
+            self._unknown_field(entry, given, name, path)
         values = self._plain_fields(schema, fields, {n: v for n, v in given.items() if n in fields.plain}, path)
         failed = {name for name in given if name in fields.plain and name not in values}
         origins: dict[str, tuple[Path, ...]] = {name: ((*path, name),) for name in values}
@@ -151,12 +164,33 @@ class Checker:
             self._rule(rule, names, path, sources)
         return self._construct(schema, values, failed, path)
 
+    def _unknown_field(self, entry: store.Entry, given: dict[Any, Any], name: Any, path: Path) -> None:
+        """Report a key that is no field. Its value counts for the field it was meant to be, if that is not written."""
+        known = entry.schema.model_fields
+        found = self.report(
+            (*path, name),
+            "unknown-field",
+            f"Expected a field of {entry.name}, got {clip(name)!r}",
+            did_you_mean(str(name), known) or f"fields: {', '.join(known) or 'none'}",
+            at_key=True,
+        )
+        meant = nearest(str(name), known, 1)
+        if meant and meant[0] not in given:
+            given[meant[0]] = given[name]
+            right: Path = (*path, meant[0])
+            self._misspelt[right] = found.path
+
     def _entry(self, raw: Any, path: Path, kinds: Sequence[str]) -> store.Entry | None:
         wanted = _kinds_text(kinds)
         if isinstance(raw, str):
             name: Any = raw
         elif isinstance(raw, dict):
             if "type" not in raw:
+                meant = [key for key in nearest("type", map(str, raw)) if isinstance(raw.get(key), str)]
+                if meant and store.find(raw[meant[0]]):
+                    message = f"Expected type, got {clip(meant[0])!r}"
+                    self.report((*path, meant[0]), "unknown-field", message, "did you mean type?", at_key=True)
+                    return None
                 hint = f"add type: one of {_names_text(kinds)}"
                 self.report(path, "missing-type", f"Expected {wanted}, got a mapping without type", hint)
                 return None
@@ -190,13 +224,14 @@ class Checker:
             return adapter.validate_python(given)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        bad: dict[str, ErrorDetails] = {}
+        bad: dict[str, list[ErrorDetails]] = {}
         for detail in details:
-            bad.setdefault(str(detail["loc"][0]), detail)
-        for name, detail in bad.items():
-            where = (*path, name, *[p for p in detail["loc"][1:] if isinstance(p, int)])
-            message, hint = explain(name, detail)
-            self.report(where, "bad-value", message, hint)
+            bad.setdefault(str(detail["loc"][0]), []).append(detail)
+        for name, told in bad.items():
+            at, message, hint = explain(name, told)
+            meaning = _description(fields.plain[name])
+            hint = hint or (f"{name}: {meaning}" if meaning else f"arch show {schema.entry.name} has its fields")
+            self.report((*path, name, *at), "bad-value", message, hint)
         return adapter.validate_python({n: v for n, v in given.items() if n not in bad})
 
     def _follow(
@@ -221,14 +256,15 @@ class Checker:
                 if roots and name not in failed and values[name] == expected:
                     origins[name] = roots
                 failed.discard(name)
-            elif name not in values and mark is not None and not scope.lost.isdisjoint(mark.value.names):
+            elif name not in values and mark is not None and not (scope.lost | failed).isdisjoint(mark.value.names):
                 if not scope.unused:
                     self.left_out.append((*path, name))
                 failed.add(name)
             elif name not in values and name not in failed:
                 default = info.get_default(call_default_factory=True)
                 if default is PydanticUndefined:
-                    hint = (info.description or "").rstrip(".")
+                    meaning = _description(info)
+                    hint = f"add {name}{f' ({meaning})' if meaning else ''}"
                     self.report((*path, name), "missing-field", f"Expected {schema.entry.name} to have {name}", hint)
                     failed.add(name)
                 else:
@@ -255,14 +291,15 @@ class Checker:
         if mark.agrees(got, expected, {**values, **scope.facts}):
             return True
         identity = mark.value.names[:1] == (mark.value.text,)
-        because = f" ({mark.value.text})" if not identity and mark.value.text.isascii() else ""
+        plain = not identity and " if " not in mark.value.text
+        because = f" (= {mark.value.text})" if plain else ""
         message = f"Expected {name} to be {show(expected)}{because}, got {show(got)}"
         hint = f"leave {name} out, or set {name}: {show(expected)}"
         found = self.report((*path, name), mark.code, message, hint, severity=mark.severity_given(scope.facts))
         found.follows, found.roots = True, roots
         if roots:
             found.sources = ((show(expected) if identity else mark.value.names[0], roots[0]),)
-            found.says = got if identity else None
+            found.says, found.due = (got, expected) if identity else (None, None)
         return False
 
     # ---- children -------------------------------------------------------------------------------------------
@@ -322,21 +359,21 @@ class Checker:
 
     # ---- rules ----------------------------------------------------------------------------------------------
 
-    def _rule(
-        self, rule: Rule, names: Mapping[str, Any], path: Path, origins: Mapping[str, tuple[Path, ...]]
-    ) -> None:
+    def _rule(self, rule: Rule, names: dict[str, Any], path: Path, origins: Mapping[str, tuple[Path, ...]]) -> None:
+        known = dict(names)
         try:
             faults = list(rule.check(names))
         except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):  # about a child that is at fault
             return
         for fault in faults:
+            names.pop(fault.at.partition(".")[0], None)  # rules further down are silent about what is at fault
             # What follows from elsewhere is fixed where it is written.
             at = origins.get(fault.at, ((*path, *fault.at.split(".")),))[0]
             found = self.report(at, rule.code, fault.message, fault.hint, severity=rule.severity)
             found.own = at[: len(path)] == path
             found.roots = tuple(root for name in (fault.at, *fault.names) for root in origins.get(name, ()))
             elsewhere = [(n, origins[n][0]) for n in fault.names if n in origins and origins[n][0][: len(path)] != path]
-            found.sources = tuple((f"{n}={show(names[n])}", source) for n, source in elsewhere if source != at)
+            found.sources = tuple((f"{n}={show(known[n])}", source) for n, source in elsewhere if source != at)
 
     def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
         component = schema.model_construct(**values)
@@ -391,6 +428,12 @@ def _applies(condition: Expr | None, names: Mapping[str, Any]) -> bool:
         return True
 
 
+def _other_types(entry: store.Entry, kinds: Sequence[str], given: Mapping[Any, Any]) -> list[str]:
+    """Names of components that have all the given fields and fit where `entry` stands."""
+    fitting = [other for kind in kinds for other in store.entries(kind)] or store.entries()
+    return [other.name for other in fitting if other is not entry and given.keys() <= other.schema.model_fields.keys()]
+
+
 _Known = tuple[Mapping[str, Any], Mapping[str, tuple[Path, ...]]]
 """Values of names, and where they come from."""
 
@@ -402,6 +445,10 @@ def _roots(expr: Expr, first: _Known, second: _Known) -> tuple[Path, ...]:
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
+
+
+def _description(info: FieldInfo) -> str:
+    return (info.description or "").rstrip(".")
 
 
 def _kinds_text(kinds: Sequence[str]) -> str:
@@ -436,7 +483,7 @@ def show(value: Any) -> str:
     return clip(say(value, digits=17))
 
 
-_EXPECTED = {
+_TYPES = {
     "int_type": "an integer",
     "int_parsing": "an integer",
     "int_from_float": "an integer",
@@ -448,38 +495,53 @@ _EXPECTED = {
     "tuple_type": "a list",
     "list_type": "a list",
     "dict_type": "a mapping",
-    "finite_number": "a finite number",
     "none_required": "null",
 }
+_SIGNS = {"greater_than_equal": ">=", "greater_than": ">", "less_than_equal": "<=", "less_than": "<"}
 
 
-def explain(name: str, detail: ErrorDetails) -> tuple[str, str]:
-    """A pydantic error as "Expected X, got Y" and a hint."""
+def explain(name: str, told: Sequence[ErrorDetails]) -> tuple[tuple[int, ...], str, str]:
+    """What pydantic tells of one field: list indices below it, "Expected X, got Y", a hint.
+
+    Of a union it tells one error for each alternative; where the value has the type of one of them, that one counts.
+    """
+    fitting = [detail for detail in told if _indices(detail) or detail["type"] not in (*_TYPES, "literal_error")]
+    told = fitting[:1] or told
+    at, got = _indices(told[0]), told[0]["input"]
+    said = [_wanted(name, detail) for detail in told]
+    first, *others = dict.fromkeys(text for text, _ in said)
+    wanted = " or ".join([first, *(other.removeprefix("be ") for other in others)])
+    where = name + "".join(f"[{index}]" for index in at)
+    return at, f"Expected {where} to {wanted}, got {show(got)}", next((hint for _, hint in said if hint), "")
+
+
+def _indices(detail: ErrorDetails) -> tuple[int, ...]:
+    return tuple(part for part in detail["loc"] if isinstance(part, int))
+
+
+def _wanted(name: str, detail: ErrorDetails) -> tuple[str, str]:
+    """What was expected, to follow "Expected x to", and a hint."""
     kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
-    where = name + "".join(f"[{part}]" for part in detail["loc"][1:] if isinstance(part, int))
-    hint = ""
-    if kind in _EXPECTED:
-        wanted = _EXPECTED[kind]
-        hint = _cast_hint(name, kind, got)
-    elif kind == "literal_error":
-        legal = str(context.get("expected", ""))
-        wanted = (
-            legal.replace("'", "") if " or " not in legal else "one of " + legal.replace("'", "").replace(" or ", ", ")
-        )
-        hint = did_you_mean(str(got), legal.replace("'", "").replace(" or ", ", ").split(", "))
-    elif kind in ("greater_than_equal", "greater_than", "less_than_equal", "less_than"):
-        sign = {"greater_than_equal": ">=", "greater_than": ">", "less_than_equal": "<=", "less_than": "<"}[kind]
+    if kind in _TYPES or kind == "finite_number":
+        return f"be {_TYPES.get(kind, 'a finite number')}", _cast_hint(name, kind, got)
+    if kind == "literal_error":
+        legal = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")
+        few = ", ".join(legal[:12]) + (", ..." if len(legal) > 12 else "")
+        every = f"one of {', '.join(legal)}" if len(legal) > 12 else ""
+        return f"be {'one of ' if len(legal) > 1 else ''}{few}", did_you_mean(str(got), legal) or every
+    if kind in _SIGNS:
         limit = next(iter(context.values()))
-        wanted = f"{sign} {limit}"
-        hint = f"try {name}: {limit}" if sign in (">=", "<=") and not isinstance(got, (list, tuple)) else ""
-    elif kind in ("too_short", "too_long"):
+        closed = _SIGNS[kind] in (">=", "<=") and not _indices(detail)
+        return f"be {_SIGNS[kind]} {say(limit)}", f"try {name}: {say(limit)}" if closed else ""
+    if kind in ("too_short", "too_long"):
         bound = context.get("min_length", context.get("max_length"))
-        wanted = f"{'at least' if kind == 'too_short' else 'at most'} {bound} items"
-    elif kind in ("string_too_long", "string_too_short", "string_pattern_mismatch"):
-        wanted = f"a string matching {context.get('pattern')}" if "pattern" in context else "a string of legal length"
-    else:
-        wanted = detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"Expected {where} to be {wanted}, got {show(got)}", hint
+        return f"have {'at least' if kind == 'too_short' else 'at most'} {bound} item{'s' * (bound != 1)}", ""
+    if "pattern" in context:
+        return f"match {context['pattern']}", ""
+    if kind in ("string_too_long", "string_too_short"):
+        bound = context.get("min_length", context.get("max_length"))
+        return f"have {'at least' if kind == 'string_too_short' else 'at most'} {bound} characters", ""
+    return f"be {detail['msg'].removeprefix('Input should be ').removeprefix('Value error, ')}", ""
 
 
 def _cast_hint(name: str, kind: str, got: Any) -> str:

@@ -437,8 +437,18 @@ class _Plain:
         return {_name(key, path): self.copy(item, (*path, key), around) for key, item in value.items()}
 
 
+_DATA_HINTS = {
+    "bad-key": "keys are strings of letters, digits, '_' and '-', and start with a letter or '_'",
+    "cyclic-data": "write its values out where they are needed",
+    "float-range": "leave the field out, or give a finite one",
+    "not-a-mapping": "such as {'type': 'rms_norm', 'dim': 8}",
+    "not-plain-data": "a tuple or an array as a list, anything else as a number or a string",
+    "unprintable": "delete it; it cannot be seen",
+}
+
+
 def _refuse_data(code: str, message: str, path: Path) -> NoReturn:
-    raise Unreadable([Problem(code, message, path=dotted(path))])
+    raise Unreadable([Problem(code, message, _DATA_HINTS.get(code, LIMITS_HINT), dotted(path))])
 
 
 def _name(key: Any, path: Path) -> str:

@@ -52,7 +52,7 @@ class Cost:
     Attributes:
         plan: What was costed.
         batch: Number of inputs.
-        mode: `forward`.
+        mode: `forward`, or `train` for forward and backward.
         convention: Which kinds `flops` adds up.
         unit: `flop`, or `mac` (half the FLOPs of the contraction kinds only).
         root: The tree, each node with its counts.
@@ -92,10 +92,11 @@ class Cost:
 
     @property
     def memory(self) -> dict[str, int]:
-        """Bytes of parameters and of buffers, every number of them in `dtype`."""
+        """Bytes of parameters, of buffers and, in mode `train`, of gradients, every number of them in `dtype`."""
         buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
         width = DTYPE_BYTES[self.dtype]
-        return {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
+        found = {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
+        return {**found, "grad_bytes": self.params * width} if self.mode == "train" else found
 
     def tree(self, depth: int | None = None) -> dict[str, Any]:
         """The tree as plain data, down to `depth` levels below the root."""
@@ -147,16 +148,16 @@ def cost(
     Args:
         plan: From `load`.
         batch: Number of inputs; kernels are generated once whatever it is.
-        mode: `forward`; see Raises for `train`.
+        mode: `forward`, or `train`: forward and backward, see `backward`; the published formulas are forward only.
         convention: `all`, `matmul` or `nvsubquadratic`.
         unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none.
         cached_kernels: Kernels that do not depend on the input exist already (deployment).
         dtype: Type of parameters and buffers, for `memory`.
 
     Raises:
-        CostUnknown: the plan's input is unknown, the backward pass is asked for, or the reference library publishes
-            no formula for a component. Never a silent zero.
-        ValueError: an argument is out of range.
+        CostUnknown: the plan's input is unknown, a component has no rule for its backward pass, or the reference
+            library publishes no formula for it. Never a silent zero.
+        ValueError: an argument is out of range, or kernels are cached while training, which changes them.
     """
     if batch < 1:
         raise ValueError(f"Expected batch to be at least 1, got {batch}")
@@ -168,6 +169,8 @@ def cost(
         raise ValueError(f"Expected mode to be forward or train, got {mode!r}")
     if dtype not in DTYPE_BYTES:
         raise ValueError(f"Expected dtype to be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}")
+    if mode == "train" and cached_kernels and convention != "nvsubquadratic":
+        raise ValueError("Expected cached_kernels only with mode forward, got train: training changes the kernels")
     if plan.spec is None:
         raise CostUnknown(
             f"Expected {plan.name} to say what it is fed, got no input: add input: {{shape: [...]}} to the config"
@@ -177,9 +180,8 @@ def cost(
     if convention == "nvsubquadratic":
         root = _published(plan, cached_kernels)
         return Cost(plan, 1, mode, convention, unit, root, dtype)
-    if mode == "train":
-        raise CostUnknown("Expected mode forward: operations of the backward pass are not known yet")
-    return Cost(plan, batch, mode, convention, unit, plan.tree(batch, cached_kernels=cached_kernels), dtype)
+    root = plan.tree(batch, cached_kernels=cached_kernels, backward=mode == "train")
+    return Cost(plan, batch, mode, convention, unit, root, dtype)
 
 
 def _published(plan: Plan, cached_kernels: bool) -> Node:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from registry.backward import BackwardTape
 from registry.blame import check_tree
 from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
 from registry.limits import LIMITS
-from registry.names import did_you_mean
+from registry.names import did_you_mean, nearest
 from registry.reader import Path, dotted
 from registry.schema import Component, InputSpec
-from registry.shapes import Batch, Shape
+from registry.shapes import Batch, Constant, Shape
 from registry.sources import Source, documents
 from registry.tape import Record, Tape
 
 NOT_MODULES = frozenset({"initializer"})
 """Kinds whose parts are called while building and leave no module behind."""
 CODES: dict[str, str] = {
+    "condition-width": "The condition is not as wide as the network needs it.",
+    "missing-condition": "The network needs a condition, and `input` has none.",
     "shape": "The network does not take inputs of the shape it is fed.",
     "too-many-parameters": "A network with more parameters than any machine holds; `arch limits` tells how many.",
 }
@@ -36,7 +39,7 @@ class Node:
     Attributes:
         path: Address of the module, and so of its parameters: `blocks.0.mlp`. The root is "".
         config: Its component.
-        records: Its calls in one forward pass; none where the input is unknown or it is not used.
+        records: Its calls in one pass; none where the input is unknown or it is not used.
     """
 
     path: str
@@ -145,15 +148,47 @@ class Plan:
             self._records[key] = Tape(cached_kernels=cached_kernels).call(self.root, *args, **kwargs)
         return self._records[key]
 
-    def tree(self, batch: int = 1, *, cached_kernels: bool = False) -> Node:
-        """The root node, with the shapes and operations of one forward pass where the input is known."""
-        record = self.record(batch, cached_kernels=cached_kernels)
-        return Node("", self.root, (record,) if record else ())
+    def backward_record(self, batch: int = 1) -> Record | None:
+        """One backward pass over shapes, or None where the input is unknown.
+
+        The input of a network has no gradient; that of any other component, a part of some network, has one.
+
+        Raises:
+            CostUnknown: a component has no rule for its backward pass.
+        """
+        if self.spec is None:
+            return None
+        args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
+        if self.root.entry.kind == "network":
+            args, kwargs = _constant(args), _constant(kwargs)
+        return BackwardTape().call(self.root, *args, **kwargs)
+
+    def tree(self, batch: int = 1, *, cached_kernels: bool = False, backward: bool = False) -> Node:
+        """The root node, with the shapes and operations of one pass where the input is known.
+
+        Args:
+            batch: Number of inputs.
+            cached_kernels: Kernels that do not depend on the input exist already.
+            backward: Add the operations of the backward pass.
+        """
+        records = [self.record(batch, cached_kernels=cached_kernels)]
+        if backward:
+            records.append(self.backward_record(batch))
+        return Node("", self.root, tuple(record for record in records if record))
 
     @property
     def params(self) -> int:
         """Number of parameters."""
         return count_params(self.root)
+
+
+def _constant(value: Any) -> Any:
+    """Arguments whose tensors have no gradient."""
+    if isinstance(value, Shape):
+        return Constant(value)
+    if isinstance(value, dict):
+        return {key: _constant(item) for key, item in value.items()}
+    return tuple(map(_constant, value)) if isinstance(value, tuple) else value
 
 
 def load(source: Source, overrides: Sequence[str] = ()) -> Plan:
@@ -188,7 +223,7 @@ def _plan(source: Source, overrides: Sequence[str]) -> tuple[Plan | None, tuple[
 def plan_composed(composed: Composed) -> tuple[Plan | None, tuple[Problem, ...]]:
     """The plan of what several layers add up to, or None if it has errors; and every problem found."""
     data = composed.data
-    single = "type" in data
+    single = "type" in data or _lacks_only_a_type(data)
     prefix: Path = () if single else ("network",)
     checker = Checker()
     spec = _input(checker, data.get("input"), ("input",))
@@ -206,8 +241,18 @@ def plan_composed(composed: Composed) -> tuple[Plan | None, tuple[Problem, ...]]
     name = composed.documents[-1].name or "<mapping>"
     summary = data.get("summary") if isinstance(data.get("summary"), str) else ""
     plan = Plan(name, summary or "", root, spec or root.input_spec(), problems)
-    problems = (*problems, *_size_problems(plan, prefix, composed), *_shape_problems(plan, dotted(prefix), composed))
+    problems = (
+        *problems,
+        *_size_problems(plan, prefix, composed),
+        *(_condition_problems(plan, composed) or _shape_problems(plan, dotted(prefix), composed)),
+    )
     return replace(plan, problems=problems), problems
+
+
+def _lacks_only_a_type(data: Mapping[str, Any]) -> bool:
+    """Whether the document is meant to be one component, although it does not say which."""
+    fields = data.keys() - {"input"}
+    return bool(fields) and fields.isdisjoint(TOP_LEVEL) and not any(_misspelt(key, fields) for key in TOP_LEVEL)
 
 
 def _size_problems(plan: Plan, prefix: Path, composed: Composed) -> list[Problem]:
@@ -227,7 +272,7 @@ def _top_level(checker: Checker, data: dict[str, Any]) -> None:
     for key in ("summary", "extends"):
         if data.get(key) is not None and not isinstance(data[key], str):
             checker.report((key,), "bad-value", f"Expected {key} to be a string, got {clip(data[key])}")
-    if data.get("network") is None:
+    if data.get("network") is None and not _misspelt("network", data):
         hint = "add network: with a type, or extends: a preset that has one"
         checker.report(("network",), "missing-field", "Expected a preset to have a network", hint)
 
@@ -253,10 +298,15 @@ def _input(checker: Checker, raw: Any, path: Path) -> InputSpec | None:
             checker.report((*path, key), "bad-value", message, "without the batch axis, channels last")
         else:
             shapes[key] = tuple(value)
-    if "shape" not in raw:
+    if "shape" not in raw and not _misspelt("shape", raw):
         checker.report((*path, "shape"), "missing-field", "Expected input to have shape", "input: {shape: [28, 28, 1]}")
     shape = shapes.get("shape")
     return InputSpec(shape, shapes.get("condition")) if shape else None
+
+
+def _misspelt(key: str, given: Collection[Any]) -> bool:
+    """Whether a key that is not there is one that is, misspelt: that one is reported already."""
+    return key not in given and bool(nearest(key, map(str, given)))
 
 
 def _is_extent(value: Any) -> bool:
@@ -284,6 +334,20 @@ def _origins(found: Found, composed: Composed) -> str:
     return f"; {', '.join(texts)}" if texts else ""
 
 
+def _condition_problems(plan: Plan, composed: Composed) -> list[Problem]:
+    """A network that needs a condition is fed one, and one of the right width."""
+    wanted = plan.root.condition_dim
+    if plan.spec is None or wanted is None or (plan.spec.condition or (None,))[-1] == wanted:
+        return []
+    condition = plan.spec.condition
+    got = "none" if condition is None else f"a condition of shape {list(condition)}"
+    file, line, column = composed.locate(("input", "condition"))
+    message = f"Expected input.condition of width {wanted}, got {got}"
+    hint = f"input: {{shape: {list(plan.spec.shape)}, condition: [{wanted}]}}"
+    code = "missing-condition" if condition is None else "condition-width"
+    return [Problem(code, message, hint, "input.condition", file, line, column)]
+
+
 def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem]:
     """Run the shapes once: what no rule foresaw is still refused before anything is built."""
     try:
@@ -298,6 +362,7 @@ def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem
         return []
     at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()
     file, line, column = composed.locate(at)
+    message = message.replace("'B'", "B")  # the batch axis in a list of extents
     return [Problem("shape", message, _fed(plan.spec), dotted(at), file, line, column)]
 
 

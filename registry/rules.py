@@ -254,7 +254,8 @@ def fill(text: str, names: Mapping[str, Any], digits: int = 6) -> str:
     """`text` with every `{expression}` replaced by its value, floats rounded to `digits` digits."""
     if "{" not in text:
         return text
-    return "".join(f"{literal}{'' if expr is None else say(expr(names), digits)}" for literal, expr in _placeholders(text))
+    pieces = _placeholders(text)
+    return "".join(literal + ("" if expr is None else say(expr(names), digits)) for literal, expr in pieces)
 
 
 def say(value: Any, digits: int = 6) -> str:

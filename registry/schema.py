@@ -35,10 +35,12 @@ Heads = Annotated[int, Field(strict=True, ge=1, le=LIMITS.heads)]
 """A number of attention heads."""
 Rank = Annotated[int, Field(strict=True, ge=1, le=3)]
 """A number of spatial axes: 1, 2 or 3."""
-Positive = Annotated[float, Field(gt=0)]
-"""A finite number above zero."""
-NonNegative = Annotated[float, Field(ge=0)]
-"""A finite number, zero or above."""
+Number = Annotated[float, Field(ge=-1e38, le=1e38)]
+"""A number that single precision can hold, as the next two."""
+Positive = Annotated[float, Field(gt=0, le=1e38)]
+"""A number above zero."""
+NonNegative = Annotated[float, Field(ge=0, le=1e38)]
+"""A number, zero or above."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 """A probability."""
 Dims = Annotated[tuple[Dim, ...], Field(strict=False, min_length=1, max_length=8)]
@@ -248,6 +250,11 @@ class Component(BaseModel):
     def accepts_conditioning(self) -> bool:
         """Whether the module's forward may be called with `conditioning=` at all."""
         return True
+
+    @property
+    def condition_dim(self) -> int | None:
+        """Width of the condition that the module's forward must be given, or None where it needs none."""
+        return None
 
     def with_values(self: _C, **values: Any) -> _C:
         """A copy with some fields replaced; the values are trusted."""

@@ -69,7 +69,8 @@ def documents(source: Source) -> list[Document]:
                 else (f"at most {LIMITS.extends_chain} presets in a chain")
             )
             message = f"Expected {what}, got {_name(child)}"
-            raise Unreadable([_at_extends(child, "extends-cycle", message, "write the fields out, or extend another one")])
+            hint = "extend another preset, or none"
+            raise Unreadable([_at_extends(child, "extends-cycle", message, hint)])
         seen.add(_identity(parent))
         chain.insert(0, parent)
     return chain

@@ -5,23 +5,33 @@ and calls one primitive per operation. Counts are exact integers by kind; a conv
 printed (see `cost`). Counting rules: one FLOP is one real scalar add, subtract, multiply, divide, comparison or
 transcendental; views, copies, padding and random masks are free. Kernel generation happens once per batch, because its
 shapes carry no batch axis.
+
+Primitives come in two sorts. Those that name an operation of tensors (`linear`, `multiply`, `pointwise`, ...) are known
+to `backward.BackwardTape` too: a forward made of them alone is a rule for the backward pass as well. Those that give
+bare numbers (`elementwise`, `transcendental`, `reduction`, `complex`) have no derivative.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from registry.errors import CostUnknown
 from registry.schema import Component
-from registry.shapes import Shape
+from registry.shapes import Shape, joined
 
 KINDS = ("matmul", "conv", "bias", "fft", "complex", "elementwise", "transcendental", "reduction", "softmax")
 """Kinds of operation, in the order they are shown."""
 PUBLISHED = "published"
 """Kind of a figure that the reference library's own formula gives; only `flop_count` methods record it."""
+POINTWISE: Mapping[str, str] = {
+    **dict.fromkeys(("abs", "clamp", "clamp_min", "neg", "scale", "shift", "square"), "elementwise"),
+    **dict.fromkeys(("cos", "exp", "gelu", "gelu_tanh", "reciprocal", "relu", "rsqrt"), "transcendental"),
+    **dict.fromkeys(("sigmoid", "silu", "sin", "sinh", "softplus", "tanh"), "transcendental"),
+}
+"""Function of single numbers -> kind of its one operation. `scale` and `shift` are by a constant."""
 
 
 class Record:
@@ -79,20 +89,29 @@ class Tape:
 
     def call(self, config: Component, *args: Any, **kwargs: Any) -> Record:
         """Run `config` and return its record. Equal calls of one config are run once and share the record."""
-        key = (id(config), args, tuple(kwargs.items()))
+        key = self._key(config, args, kwargs)
         record = self._done.get(key)
         if record is None:
             record = Record(config, (args, kwargs))
-            method = getattr(config, self.method, None)
-            if method is None:
-                raise CostUnknown(
-                    f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
-                )
+            method = self._rule(config)
             self._open.append(record)
             record.output = method(self, *args, **kwargs)
             self._open.pop()
             self._done[key] = record
         return record
+
+    def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What calls that share a record have in common."""
+        return id(config), args, tuple(kwargs.items())
+
+    def _rule(self, config: Component) -> Callable[..., Any]:
+        """The method of `config` that is run."""
+        method: Callable[..., Any] | None = getattr(config, self.method, None)
+        if method is None:
+            raise CostUnknown(
+                f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
+            )
+        return method
 
     def run(self, part: str, *args: Any, **kwargs: Any) -> Any:
         """Call the part of this name of the component now running; returns its output shapes."""
@@ -111,13 +130,16 @@ class Tape:
             name = self._open[-1].config.entry.name
             raise ValueError(f"Expected {name} to take inputs of width {width}, got shape {x.labels}")
 
-    # ---- primitives: every one returns its output shape where it has a single one ---------------------------
-
-    def add(self, kind: str, count: int) -> None:
-        """`count` operations of `kind`."""
+    def _count(self, kind: str, count: int) -> None:
         if count:
             counts = self._open[-1].counts
             counts[kind] = counts.get(kind, 0) + count
+
+    # ---- bare numbers ---------------------------------------------------------------------------------------
+
+    def add(self, kind: str, count: int) -> None:
+        """`count` operations of `kind`."""
+        self._count(kind, count)
 
     def elementwise(self, count: int) -> None:
         """`count` additions, multiplications, divisions, clamps, comparisons."""
@@ -135,42 +157,167 @@ class Tape:
         """`count` real operations of complex arithmetic: 6 a multiply, 2 an add, per complex element."""
         self.add("complex", count)
 
+    # ---- products: every primitive returns its output shape where it has a single one -------------------------
+
     def matmul(self, rows: int, inner: int, columns: int, batch: int = 1) -> None:
-        """`batch` products (rows, inner) @ (inner, columns): 2 FLOPs a multiply-add."""
-        self.add("matmul", 2 * batch * rows * inner * columns)
+        """`batch` products (rows, inner) @ (inner, columns): 2 FLOPs a multiply-add. Both factors have gradients."""
+        self._count("matmul", 2 * batch * rows * inner * columns)
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
         rows = x.size // x[-1] if x[-1] else 0
-        self.matmul(rows, x[-1], out_features)
+        self._count("matmul", 2 * rows * x[-1] * out_features)
         if bias:
-            self.add("bias", rows * out_features)
+            self._count("bias", rows * out_features)
         return Shape((*x[:-1], out_features))
 
-    def conv(self, output: Shape, in_channels: int, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
-        """A direct convolution that gives `output`: 2 x output elements x in_channels / groups x taps."""
-        self.add("conv", 2 * output.size * (in_channels // groups) * math.prod(kernel))
+    def conv(
+        self,
+        output: Shape,
+        in_channels: int,
+        kernel: Sequence[int],
+        *,
+        groups: int = 1,
+        bias: bool,
+        needs_grad: bool = True,
+    ) -> Shape:
+        """A direct convolution that gives `output`: 2 x output elements x in_channels / groups x taps.
+
+        Args:
+            output: (B, C_out, *N).
+            in_channels: Channels of the input.
+            kernel: Taps per axis.
+            groups: Number of groups of channels.
+            bias: One more per output element.
+            needs_grad: Whether the input has a gradient.
+        """
+        self._count("conv", 2 * output.size * (in_channels // groups) * math.prod(kernel))
         if bias:
-            self.add("bias", output.size)
+            self._count("bias", output.size)
         return output
 
-    def conv_transpose(self, x: Shape, out_channels: int, kernel: Sequence[int], *, groups: int = 1) -> None:
-        """A transposed convolution of x (B, C, *N): 2 x input elements x out_channels / groups x taps."""
-        self.add("conv", 2 * x.size * (out_channels // groups) * math.prod(kernel))
+    def conv_transpose(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
+        """A transposed convolution of x (B, C, *N): 2 x input elements x out_channels / groups x taps.
+
+        Args:
+            x: (B, C_in, *N).
+            output: (B, C_out, *M).
+            kernel: Taps per axis.
+            groups: Number of groups of channels.
+            bias: One more per output element.
+        """
+        self._count("conv", 2 * x.size * (output[1] // groups) * math.prod(kernel))
+        if bias:
+            self._count("bias", output.size)
+        return output
+
+    def attention(self, batch: int, heads: int, queries: int, keys: int, head_dim: int) -> None:
+        """Scaled dot-product attention: scores and values 2 B H T S (d + d), scale, softmax. Causal is not halved.
+
+        Queries, keys and values have gradients.
+        """
+        scores = batch * heads * queries * keys
+        self._count("matmul", 4 * scores * head_dim)
+        self._count("elementwise", scores)
+        self.softmax(scores, batch * heads * queries)
+
+    # ---- functions of single numbers, and of pairs ------------------------------------------------------------
+
+    def pointwise(self, function: str, x: Shape) -> Shape:
+        """One operation per element; `function` is one of `POINTWISE`."""
+        self._count(POINTWISE[function], x.size)
+        return x
+
+    def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
+        """`count` values of a function whose operations are given, by kind, for its value and for its gradient."""
+        for kind, operations in forward.items():
+            self._count(kind, count * operations)
+
+    def multiply(self, left: Shape, right: Shape) -> Shape:
+        """Elementwise product of tensors that broadcast."""
+        output = joined(left, right)
+        self._count("elementwise", output.size)
+        return output
+
+    def divide(self, left: Shape, right: Shape) -> Shape:
+        """Elementwise quotient of tensors that broadcast."""
+        return self.multiply(left, right)
+
+    def plus(self, left: Shape, right: Shape) -> Shape:
+        """Elementwise sum of tensors that broadcast."""
+        output = joined(left, right)
+        self._count("elementwise", output.size)
+        return output
+
+    def complex_multiply(self, left: Shape, right: Shape) -> Shape:
+        """Elementwise product of complex tensors that broadcast: 6 per element."""
+        output = joined(left, right)
+        self._count("complex", 6 * output.size)
+        return output
+
+    def rotate(self, x: Shape) -> Shape:
+        """Rotary positions, x cos + turned x sin, half of turned x negated: 3.5 per element."""
+        self._count("elementwise", 3 * x.size + x.size // 2)
+        return x
+
+    def fan_out(self, x: Shape, uses: int = 2) -> Shape:
+        """A tensor that is used `uses` times: the backward pass adds as many gradients."""
+        return x
+
+    def expand(self, x: Shape, output: Shape) -> Shape:
+        """Repeat `x` to the shape `output`."""
+        return x.view(*output)
+
+    def gather(self, x: Shape, output: Shape) -> Shape:
+        """Elements of `x` at positions that may repeat, in the shape `output`."""
+        return x.view(*output)
+
+    # ---- reductions and norms ---------------------------------------------------------------------------------
+
+    def mean(self, x: Shape, output: Shape) -> Shape:
+        """Means of `x`, of the shape `output`: one operation per input."""
+        self._count("reduction", x.size)
+        return x.view(*output)
+
+    def norm(self, x: Shape, output: Shape) -> Shape:
+        """2-norms of `x`, of the shape `output`: two operations per input."""
+        self._count("reduction", 2 * x.size)
+        return x.view(*output)
+
+    def normalise(self, x: Shape, axis: int = -1) -> Shape:
+        """X / max(norm of x along `axis`, a lower bound)."""
+        axis %= len(x)
+        norms = self.norm(x, x[:axis] + (1, *x[axis + 1 :]))
+        return self.divide(self.fan_out(x), self.pointwise("clamp_min", norms))
+
+    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
+        """Layer or group norm of `rows` rows: mean, difference, square, mean, + eps, rsqrt, product, scale and shift.
+
+        Args:
+            x: Input.
+            rows: Number of things normalised.
+            channels: Length of scale and shift.
+            affine: 0 for neither, 1 for the scale, 2 for both.
+        """
+        self._count("reduction", 2 * x.size)
+        self._count("elementwise", (3 + affine) * x.size + rows)
+        self._count("transcendental", rows)
+        return Shape(x) if affine else x
 
     def softmax(self, count: int, rows: int) -> None:
         """Softmax over `rows` rows of `count` elements in all: 5 n - 2 r."""
-        self.add("softmax", 5 * count - 2 * rows)
+        self._count("softmax", 5 * count - 2 * rows)
 
-    def attention(self, batch: int, heads: int, queries: int, keys: int, head_dim: int) -> None:
-        """Scaled dot-product attention: scores and values 2 B H T S (d + d), scale, softmax. Causal is not halved."""
-        scores = batch * heads * queries * keys
-        self.add("matmul", 4 * scores * head_dim)
-        self.elementwise(scores)
-        self.softmax(scores, batch * heads * queries)
+    # ---- transforms -------------------------------------------------------------------------------------------
 
-    def rfft(self, count: int, lengths: Sequence[int]) -> None:
-        """`count` real N-d transforms (either direction): real pass on the last axis, complex on the half spectrum."""
+    def rfft(self, count: int, lengths: Sequence[int], *, needs_grad: bool = True) -> None:
+        """`count` real N-d transforms: real pass on the last axis, complex on the half spectrum.
+
+        Args:
+            count: Number of signals.
+            lengths: Points per axis.
+            needs_grad: Whether the signals have gradients.
+        """
         *outer, last = lengths
         half = last // 2 + 1
         self.fft_lines(last, "real", count * math.prod(outer))
@@ -178,11 +325,15 @@ class Tape:
             others = math.prod(outer[:axis]) * math.prod(outer[axis + 1 :])
             self.fft_lines(length, "complex", count * others * half)
 
+    def irfft(self, count: int, lengths: Sequence[int]) -> None:
+        """`count` inverses of `rfft`, of spectra with gradients; as many operations."""
+        self.rfft(count, lengths)
+
     def fft_lines(self, length: int, domain: str, lines: int) -> None:
         """`lines` 1-D transforms of `length` points, `domain` "real" or "complex"; nominal 2.5 or 5 n log2 n each."""
         ffts = self._open[-1].ffts
         ffts[length, domain] = ffts.get((length, domain), 0) + lines
-        self.add("fft", lines * nominal_fft(length, domain))
+        self._count("fft", lines * nominal_fft(length, domain))
 
     def published(self, count: int) -> None:
         """`count` FLOPs by the reference library's own formula (only inside `flop_count` methods)."""

@@ -542,7 +542,7 @@ def test_explain() -> None:
         "why": "the hidden width is dim x expansion_factor, rounded down",
         "severity": "error",
     } in known["rules"]
-    assert arch("explain", "yaml-alias").stdout == "yaml-alias  An alias, `*name`.\n"
+    assert arch("explain", "yaml-alias").stdout.startswith("yaml-alias  An alias, `*name`.\n\nwrong\n  type: rms_norm")
     assert "dim follows from hidden_dim" in arch("explain", "mismatch").stdout
     wrong = arch("explain", "mismach")
     assert wrong.exit_code == 2
@@ -562,7 +562,8 @@ def test_explain_knows_the_codes_of_the_core(code: str) -> None:
     [
         ("nonsense",),
         ("validate",),
-        ("flops", "a", "b"),
+        ("flops",),
+        ("diff", "a"),
         ("flops", "vit5_hybrid", "--batch", "0"),
         ("flops", "vit5_hybrid", "--batch", "many"),
         ("flops", "vit5_hybrid", "--mode", "sideways"),
@@ -586,7 +587,10 @@ def test_help_and_version() -> None:
     assert arch("--help").exit_code == 0
     assert "validate" in arch("--help").stdout
     assert "validate" in arch().output
-    for command in ("validate", "flops", "inspect", "instantiate", "list", "presets", "show", "limits", "explain"):
+    for command in (
+        *("validate", "flops", "diff", "solve", "inspect", "instantiate"),
+        *("list", "presets", "show", "limits", "explain"),
+    ):
         assert arch(command, "--help").exit_code == 0
 
 
@@ -656,6 +660,9 @@ sys.exit(",".join(Spy.seen) or 0)
     commands = [
         "validate vit5_hybrid",
         "flops vit5_hybrid",
+        "flops vit5_hybrid --sweep patch_size=8,16",
+        "diff vit5_hybrid vit5_full_hyena",
+        "solve vit5_hybrid --vary patch_size=8,16 --params 22M",
         "inspect vit5_hybrid",
         "list",
         "presets",

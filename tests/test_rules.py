@@ -11,7 +11,8 @@ from registry.rules import Divides, Equals, Expr, Require, Rule, Unknown, _place
 from registry.schema import fields_of
 
 SCHEMAS = {name: registry.get(name).schema for name in registry.names()}
-FACTS = {"__written__", "type"} | {fact for schema in SCHEMAS.values() for mark in fields_of(schema).slots.values() for fact in mark.gives}
+FACTS = {"__written__", "type"}
+FACTS |= {fact for schema in SCHEMAS.values() for mark in fields_of(schema).slots.values() for fact in mark.gives}
 
 
 def _expressions(rule: Rule) -> Iterator[Expr]:

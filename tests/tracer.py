@@ -60,7 +60,8 @@ attention                 four products: dV, dP (2BHTS d_v each), dQ, dK (2BHTS 
                           `recompute_attention=True` adds what flash kernels do again: 2BHTS d_qk, BHTS, softmax 2n
 fft                       a transform of the same kind: the adjoint of a real transform is a real transform, although
                           torch pads the half spectrum and runs a complex one
-embedding, unfold, index  reduction of the gradient's elements; select, slice, pad, view: 0
+embedding, unfold, index  reduction of the gradient's elements, as for reflection and replication padding; select,
+                          slice, padding with a constant, view: 0
 ========================= ==================================================================================
 
 `F.linear` is a product with bias whatever the layout of its input (torch runs a product and an addition where that is
@@ -623,6 +624,8 @@ RULES: dict[str, Rule] = {
     "cumprod": _real(_every_input),
     **dict.fromkeys(("index_add", "_index_add"), _source("source")),
     "scatter_add": _source("src"),
+    **{f"reflection_pad{axes}d_backward": _source("grad_output") for axes in (1, 2, 3)},
+    **{f"replication_pad{axes}d_backward": _source("grad_output") for axes in (1, 2, 3)},
     "embedding_dense_backward": _source("grad_output"),
     "unfold_backward": _source("grad_in"),
     "col2im": _source("self"),

@@ -97,8 +97,9 @@ INVALID = (
     Invalid(_block(condition_norm={"type": "rms_norm", "dim": 4}), "mismatch", "condition_norm.dim"),
     Invalid(_block(film={**FILM, "cond_dim": 6}), "mismatch", "sequence_mixer.mixer.global_conv.kernel.film.cond_dim"),
     Invalid(_block(dropout="rms_norm"), "wrong-kind", "dropout"),
-    Invalid({**_block(), "input": {"shape": [5, 4, 8]}}, "shape", "input.shape", "input.condition"),
-    Invalid({**_block(), "input": {"shape": [5, 4, 8], "condition": [3]}}, "shape", "input.shape", "width 8"),
+    Invalid({**_block(), "input": {"shape": [5, 4, 8]}}, "missing-condition", "input.condition", "width 8"),
+    Invalid({**_block(), "input": {"shape": [5, 4, 8], "condition": [6]}}, "condition-width", "input.condition", "[6]"),
+    Invalid(_block(mlp_norm="rms_norm_channel_first"), "channels-first", "mlp_norm"),
 )
 
 

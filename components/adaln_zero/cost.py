@@ -21,11 +21,12 @@ def forward(block: AdaLNZeroResidualBlock, tape: Tape, x: Shape, condition: Opti
     """(B, *N, C) and a condition (B, C) or (B, *M, C) -> (B, *N, C)."""
     tape.require_width(x, block.hidden_dim)
     pooled = _pool(block, tape, condition)
-    tape.transcendental(pooled.size)
-    tape.linear(pooled, 6 * block.hidden_dim, bias=True)
-    _branch(tape, "sequence_norm", "sequence_mixer", x, pooled.size, conditioning=pooled)
-    _branch(tape, "mlp_norm", "mlp", x, pooled.size)
-    return x
+    if block.sequence_mixer.takes_conditioning:
+        tape.fan_out(pooled)
+    modulation = tape.linear(tape.pointwise("silu", pooled), 6 * block.hidden_dim, bias=True)
+    vector = modulation.view(x[0], *(1,) * (len(x) - 2), block.hidden_dim)
+    x = _branch(tape, "sequence_norm", "sequence_mixer", x, vector, conditioning=pooled)
+    return _branch(tape, "mlp_norm", "mlp", x, vector)
 
 
 def _pool(block: AdaLNZeroResidualBlock, tape: Tape, condition: Optional[Shape]) -> Shape:
@@ -36,17 +37,16 @@ def _pool(block: AdaLNZeroResidualBlock, tape: Tape, condition: Optional[Shape])
         )
     tape.require_width(condition, block.hidden_dim)
     if len(condition) > 2:
-        tape.reduction(condition.size)
-        condition = Shape((condition[0], condition[-1]))
+        condition = tape.mean(condition, condition.view(condition[0], condition[-1]))
     normed: Shape = tape.run("condition_norm", condition)
     return normed
 
 
-def _branch(tape: Tape, norm: str, body: str, x: Shape, vector: int, **kwargs: Shape) -> None:
-    """Record x + gate dropout(body(norm(x) (1 + scale) + shift)); a scale has `vector` elements."""
-    normed = tape.run(norm, x)
-    tape.elementwise(vector + 2 * x.size)
-    output = tape.run("dropout", tape.run(body, normed, **kwargs))
+def _branch(tape: Tape, norm: str, body: str, x: Shape, vector: Shape, **kwargs: Shape) -> Shape:
+    """Record x + gate dropout(body(norm(x) (1 + scale) + shift)); scale, shift and gate are of shape `vector`."""
+    normed = tape.run(norm, tape.fan_out(x))
+    modulated = tape.plus(tape.multiply(normed, tape.pointwise("shift", vector)), vector)
+    output = tape.run("dropout", tape.run(body, modulated, **kwargs))
     if output != x:
         raise ValueError(f"Expected {body} to keep the shape {x.labels}, got {output.labels}")
-    tape.elementwise(2 * x.size)
+    return tape.plus(x, tape.multiply(vector, output))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional
 
 from components.adaln_zero import cost
+from components.functional.channels import channels_last
 from registry.rules import Require
 from registry.schema import Component, Dim, InputSpec, follows, slot
 from registry.shapes import Shape
@@ -24,6 +25,7 @@ class AdaLNZeroResidualBlock(Component):
 
     paper = "Peebles and Xie 2023 (arXiv:2212.09748), section 3.2"
     rules = (
+        *(channels_last(norm) for norm in ("sequence_mixer_norm", "mlp_norm")),
         Require(
             "sequence_mixer.accepts_conditioning",
             at="sequence_mixer",
@@ -49,6 +51,11 @@ class AdaLNZeroResidualBlock(Component):
     def takes_conditioning(self) -> bool:
         """Shifts, scales and gates come from the condition."""
         return True
+
+    @property
+    def condition_dim(self) -> int:
+        """The condition is as wide as the tokens."""
+        return self.hidden_dim
 
     def input_spec(self) -> Optional[InputSpec]:
         """What the sequence mixer takes, and one conditioning vector."""

@@ -21,7 +21,7 @@ CASES = (
 )
 
 INVALID = (
-    Invalid(_attention(num_heads=5), "divisible", "hidden_dim"),
+    Invalid(_attention(num_heads=5), "divisible", "num_heads"),
     Invalid(_attention(num_heads=0), "bad-value", "num_heads"),
     Invalid(
         {"type": "attention", "hidden_dim": 24, "num_heads": 2, "use_rope": False}, "missing-field", "apply_qk_norm"

@@ -27,21 +27,19 @@ def forward(attention: Attention, tape: Tape, query: Shape, key: Shape, value: S
         if not 3 <= len(shape) <= 5:
             raise ValueError(f"Expected 1 to 3 spatial axes, got shape {shape.labels}")
     for shape in (query, key):
-        _rotate(attention, tape, shape)
+        heads = shape[:-1] + (attention.num_heads, attention.head_dim)
+        if attention.use_rope:
+            _require_grid(attention, shape)
+            heads = tape.rotate(heads)
         if attention.apply_qk_norm:
-            tape.reduction(2 * shape.size)
-            tape.elementwise(shape.size // attention.head_dim + shape.size)
+            tape.normalise(heads)
     queries, keys = (math.prod(shape[1:-1]) for shape in (query, key))
     tape.attention(query[0], attention.num_heads, queries, keys, attention.head_dim)
     return query
 
 
-def _rotate(attention: Attention, tape: Tape, x: Shape) -> None:
-    """Record x cos + turned x sin, half of turned x negated: 3.5 per element."""
-    if not attention.use_rope:
-        return
+def _require_grid(attention: Attention, x: Shape) -> None:
     if x[1:-1] != attention.rope_spatial_dims:
         raise ValueError(
             f"Expected spatial axes rope_spatial_dims={list(attention.rope_spatial_dims or ())}, got shape {x.labels}"
         )
-    tape.elementwise(3 * x.size + x.size // 2)

@@ -38,6 +38,15 @@ class Attention(Component):
             why="the rotary tables are computed for one grid",
         ),
         Require(
+            "len(rope_spatial_dims) == data_dim",
+            at="rope_spatial_dims",
+            code="rank",
+            when="use_rope and rope_spatial_dims",
+            message="Expected rope_spatial_dims to have {data_dim} entries, got {len(rope_spatial_dims)}",
+            hint="write one extent per axis of the token grid",
+            why="there is one extent per spatial axis",
+        ),
+        Require(
             "(hidden_dim // num_heads) % (2 * len(rope_spatial_dims)) == 0",
             at="num_heads",
             code="rope-head-dim",
@@ -46,15 +55,6 @@ class Attention(Component):
             "by {2 * len(rope_spatial_dims)}, got {hidden_dim} / {num_heads}",
             hint="each of the {len(rope_spatial_dims)} axes rotates pairs of channels",
             why="every axis rotates an equal, even share of the channels of a head",
-        ),
-        Require(
-            "len(rope_spatial_dims) == data_dim",
-            at="rope_spatial_dims",
-            code="rank",
-            when="use_rope and rope_spatial_dims",
-            message="Expected rope_spatial_dims to have {data_dim} entries, got {len(rope_spatial_dims)}",
-            hint="write one extent per axis of the token grid",
-            why="there is one extent per spatial axis",
         ),
     )
 

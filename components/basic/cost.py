@@ -22,10 +22,10 @@ def no_flop_count(_: Component, tape: Tape, x: Shape) -> None:
     """As in nvsubquadratic 0.2.0: 0."""
 
 
-def activation(_: Component, tape: Tape, x: Shape) -> Shape:
+def activation(activation: Component, tape: Tape, x: Shape) -> Shape:
     """(*) -> (*), one transcendental per element."""
-    tape.transcendental(x.size)
-    return x
+    tanh = getattr(activation, "approximate", "none") == "tanh"
+    return tape.pointwise("gelu_tanh" if tanh else activation.entry.name, x)
 
 
 # ---- linear and layer scale ---------------------------------------------------------------------------------------
@@ -51,8 +51,7 @@ def layer_scale_parameters(scale: LayerScale) -> dict[str, tuple[int, ...]]:
 def layer_scale(scale: LayerScale, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim)."""
     tape.require_width(x, scale.dim)
-    tape.elementwise(x.size)
-    return x
+    return tape.multiply(x, Shape((scale.dim,)))
 
 
 def layer_scale_flop_count(scale: LayerScale, tape: Tape, x: Shape) -> None:
@@ -114,5 +113,20 @@ def conv(conv: _Conv, tape: Tape, x: Shape) -> Shape:
         raise ValueError(f"Expected an input (B, {conv.in_channels}, *N) with {axes}, got shape {x.labels}")
     extents = tuple(axis.outputs(extent) for axis, extent in zip(taps, x[2:], strict=True))
     output = Shape((x[0], conv.out_channels, *extents))
+    _pad(conv, tape, x)
     kernel = [axis.size for axis in taps]
-    return tape.conv(output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias)
+    return tape.conv(
+        output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias, needs_grad=x.needs_grad
+    )
+
+
+def _pad(conv: _Conv, tape: Tape, x: Shape) -> None:
+    """Padding other than by zeros, which only the backward pass pays for."""
+    if conv.padding_mode == "zeros":
+        return
+    padded = x.view(*x[:2], *(axis.left + extent + axis.right for axis, extent in zip(conv.taps(), x[2:], strict=True)))
+    if conv.padding_mode == "circular":
+        # One copy within the padded input for every side, through which the gradient of the whole passes.
+        tape.fan_out(padded, 1 + sum((axis.left > 0) + (axis.right > 0) for axis in conv.taps()))
+    else:
+        tape.gather(x, padded)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.basic import cost
 from registry.rules import Divides, Require, Rule
-from registry.schema import Component, Count, Dim, InputSpec, Probability, follows
+from registry.schema import Component, Count, Dim, InputSpec, Number, Probability, follows
 from registry.store import register
 
 Dims = Annotated[tuple[Dim, ...], Field(strict=False, min_length=1, max_length=3)]
@@ -76,7 +76,7 @@ def _conv_rules(rank: int) -> tuple[Rule, ...]:
             f"not isinstance({name}, tuple) or len({name}) == {rank}",
             at=name,
             code="rank",
-            message=f"Expected {name} to be one number or {rank}, got {{len({name})}}",
+            message=f"Expected {name} to be one number or a list of {rank}, got {{len({name})}}",
             hint=f"write one number for all axes, or a list of {rank}",
             why=f"there {'is 1 spatial axis' if rank == 1 else f'are {rank} spatial axes'}",
         )
@@ -264,7 +264,7 @@ class LayerScale(Component):
     paper = "Touvron et al. 2021 (arXiv:2103.17239)"
 
     dim: Dim = follows("hidden_dim", "Width of the tokens.")
-    init_value: float = Field(1e-4, description="Initial value of every factor.")
+    init_value: Number = Field(1e-4, description="Initial value of every factor.")
 
     parameters = cost.layer_scale_parameters
     forward = cost.layer_scale

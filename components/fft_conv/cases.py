@@ -16,6 +16,8 @@ _KERNEL: dict[str, Any] = {
     "L_cache": 5,
     "use_bias": True,
 }
+_BLOCKS = {**_KERNEL, "type": "block_diagonal_multi_omega_siren_kernel_nd"}
+del _BLOCKS["omega_0"]
 _CONV: dict[str, Any] = {
     "type": "ckconv_nd",
     "data_dim": 2,
@@ -39,6 +41,8 @@ CASES = (
     Case({**_CONV, "kernel": {**_KERNEL, "film": _FILM}}, shape=(5, 4, 8), condition=(6,)),
     Case({**_CONV, "kernel": {**_KERNEL, "film": _FILM}}, shape=(5, 4, 8)),
     Case({**_CONV, "fft_backend": "subq_ops"}, warns=("backend-ignored",)),
+    Case({**_CONV, "kernel": _BLOCKS}, warns=("mask-order",)),
+    Case({**_CONV, "kernel": _BLOCKS, "mask": "block_aligned_gaussian_modulation_nd"}),
     Case({**_CONV, "data_dim": 3, "mask": "exponential_modulation_nd"}, shape=(3, 4, 2, 8)),
     Case(_CAUSAL),
     Case({**_CAUSAL, "grid_type": "single"}, shape=(7, 8)),
@@ -77,6 +81,8 @@ INVALID = (
         {**_CONV, "kernel": {k: v for k, v in _KERNEL.items() if k != "L_cache"}}, "missing-field", "kernel.L_cache"
     ),
     Invalid({**_CONV, "fft_backend": "cudnn"}, "bad-value", "fft_backend"),
+    Invalid({**_CIRCULAR, "fft_backend": "subq_ops"}, "backend", "fft_backend"),
+    Invalid({**_CAUSAL, "fft_backend": "subq_ops_fused"}, "backend", "fft_backend"),
 )
 
 

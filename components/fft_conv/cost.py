@@ -11,6 +11,9 @@ from registry.tape import Tape
 if TYPE_CHECKING:
     from components.fft_conv.schema import CKConvND
 
+CHUNK_SIZE = 128
+"""Channels of one chunk, as in the module."""
+
 
 def parameters(conv: CKConvND) -> dict[str, tuple[int, ...]]:
     """The weight of the signal itself, one per channel."""
@@ -21,20 +24,27 @@ def forward(
     conv: CKConvND, tape: Tape, x: Shape, is_bhl_input: bool = False, conditioning: Shape | None = None
 ) -> Shape:
     """(B, *N, C), or (B, C, *N) if channels come first, to the same shape."""
-    batch, extents = x[0], _extents(conv, x, is_bhl_input)
+    extents = _extents(conv, x, is_bhl_input)
+    signal = x.view(x[0], conv.hidden_dim, *extents)
     modulated = conditioning is not None and conv.kernel.takes_conditioning
     sizes = _transform_sizes(conv, extents)
+    half_spectrum = (conv.hidden_dim, *sizes[:-1], sizes[-1] // 2 + 1)
+    kernel = Shape((1, *half_spectrum))
+    chunks = -(-conv.hidden_dim // CHUNK_SIZE) if conv.use_chunked_fftconv else 1
     if modulated or not tape.cached_kernels:
         taps, positions = tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
         if conv.mask.entry.kind != "identity":
             taps = tape.run("mask", grid=positions, x=taps)
+        tape.fan_out(taps, chunks)
+        kernel = Shape((taps[0], *half_spectrum))
         tape.rfft(taps[0] * conv.hidden_dim, sizes)
-    lines = batch * conv.hidden_dim
-    tape.rfft(lines, sizes)
-    tape.complex(6 * lines * math.prod(sizes[:-1]) * (sizes[-1] // 2 + 1))
-    tape.rfft(lines, sizes)
-    tape.elementwise(2 * x.size)  # shortcut
-    return x
+    tape.fan_out(signal, chunks + 1)
+    lines = x[0] * conv.hidden_dim
+    tape.rfft(lines, sizes, needs_grad=x.needs_grad)
+    tape.complex_multiply(signal.view(x[0], *half_spectrum), kernel)
+    tape.irfft(lines, sizes)
+    shortcut = tape.multiply(Shape((conv.hidden_dim,) + (1,) * conv.data_dim), signal)
+    return tape.plus(Shape(signal), shortcut).view(*x)
 
 
 def flop_count(

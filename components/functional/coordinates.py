@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Union
+from typing import Annotated, Any, ClassVar, Union
+
+from pydantic import Field
 
 from registry.rules import Require, Rule
 from registry.schema import Component, Dim, Dims, InputSpec, Rank, follows
-from registry.shapes import Shape
+from registry.shapes import Constant, Shape
 from registry.tape import Tape
+
+Frequency = Annotated[float, Field(gt=0, le=1e9)]
+"""A factor on coordinates in [-1, 1]; far below the bound, single precision cannot resolve the phase any more."""
 
 
 class OnGrid(Component):
@@ -20,6 +25,7 @@ class OnGrid(Component):
             at="L_cache",
             code="extent-count",
             message="Expected L_cache to be one extent or {data_dim}, one per axis, got {len(L_cache)}",
+            hint="write one extent for all axes, or a list of {data_dim}",
             why="every spatial axis has one reference extent",
         ),
         Require(
@@ -74,5 +80,6 @@ def grid(tape: Tape, seq_lens: Sequence[int], data_dim: int) -> Shape:
     if len(seq_lens) != data_dim:
         raise ValueError(f"Expected seq_lens of {data_dim} axes, got {len(seq_lens)}")
     taps = [2 * n - 1 for n in seq_lens]
-    tape.elementwise(sum(taps))
-    return Shape((1, *taps, data_dim))
+    for count in taps:
+        tape.pointwise("scale", Constant((count,)))
+    return Constant((1, *taps, data_dim))

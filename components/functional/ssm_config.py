@@ -193,8 +193,8 @@ class KernelConfig(StateSpaceConfig):
     step = ssm_cost.kernel_step
     forward_state = ssm_cost.kernel_forward_state
 
-    def discretize(self, tape: Tape) -> None:
-        """Record the discretisation."""
+    def discretize(self, tape: Tape, *, powers: bool = True) -> None:
+        """Record the discretisation; without `powers`, A is not used."""
         raise NotImplementedError(f"{type(self).__name__} must say what discretising costs")  # pragma: no cover
 
     def transition(self, tape: Tape, rows: int) -> None:

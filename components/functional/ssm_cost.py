@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.functional.ssm_common import table_bits
-from registry.shapes import Shape
+from registry.shapes import Constant, Shape
 from registry.tape import Tape
 
 if TYPE_CHECKING:
@@ -33,33 +33,72 @@ def kernel_parameters(kernel: KernelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def continuous(tape: Tape, kernel: KernelConfig) -> None:
-    """Steps and eigenvalues from the stored parameters."""
-    steps, matrix = kernel.d_model * kernel.steps_per_feature, kernel.sets * kernel.stored_states
+    """Steps, eigenvalues and coefficients from the stored parameters."""
+    steps = Shape((kernel.d_model, kernel.steps_per_feature))
+    matrix = Shape((kernel.sets, kernel.stored_states))
     if kernel.dt_fast:
-        tape.transcendental(steps)
+        tape.pointwise("sinh", steps)
     _positive(tape, kernel.dt_transform, steps)
-    tape.elementwise(steps)
+    tape.pointwise("scale", steps)
     for transform in (kernel.real_transform, kernel.imag_transform):
         _positive(tape, transform, matrix)
-        tape.elementwise(matrix)
+        tape.pointwise("neg", matrix)
+    # Eigenvalues, B and the rows of P are repeated for the features that share them.
+    repeated = kernel.d_model * kernel.stored_states - matrix.size
+    met(tape, (2 + kernel.rank * kernel.low_rank) * repeated)
 
 
-def _positive(tape: Tape, transform: str, count: int) -> None:
+def _positive(tape: Tape, transform: str, x: Shape) -> None:
     if transform != "none":
-        tape.transcendental(count)
+        tape.pointwise(transform, x)
     if transform == "relu":
-        tape.elementwise(count)
+        tape.pointwise("shift", x)
+
+
+# ---- complex arithmetic -------------------------------------------------------------------------------------------
+
+
+def met(tape: Tape, count: int, more: int = 1) -> None:
+    """`count` complex numbers are used `more` times than once: the gradients are added."""
+    tape.function(count * more, {}, {"complex": 2})
+
+
+def product(tape: Tape, count: int) -> None:
+    """Complex products."""
+    tape.function(count, {"complex": 6}, {"complex": 12})
+
+
+def real_product(tape: Tape, count: int, reals: int) -> None:
+    """Products of complex numbers and as many or fewer real ones, which are repeated."""
+    tape.function(count, {"complex": 2}, {"complex": 8})
+    tape.function(count - reals, {}, {"reduction": 1})
+
+
+def scaled(tape: Tape, count: int) -> None:
+    """Complex numbers times a real constant."""
+    tape.function(count, {"complex": 2}, {"complex": 2})
+
+
+def shifted(tape: Tape, count: int) -> None:
+    """Complex numbers plus a real constant."""
+    tape.function(count, {"complex": 1}, {})
+
+
+def conjugate(tape: Tape, count: int) -> None:
+    """Conjugates, made of both parts."""
+    tape.function(count, {"elementwise": 1}, {"elementwise": 1, "complex": 2})
 
 
 def reciprocal(tape: Tape, count: int) -> None:
     """Squares of both parts, their sum, the floor, a sign and two quotients."""
-    tape.elementwise(7 * count)
+    tape.function(count, {"elementwise": 7}, {"elementwise": 16, "complex": 6})
 
 
 def expm1(tape: Tape, count: int) -> None:
     """e^z - 1 from an expm1, two sines and a cosine."""
-    tape.transcendental(4 * count)
-    tape.elementwise(7 * count)
+    tape.function(
+        count, {"transcendental": 4, "elementwise": 7}, {"transcendental": 3, "elementwise": 16, "complex": 6}
+    )
 
 
 # ---- diagonal systems ---------------------------------------------------------------------------------------------
@@ -69,12 +108,26 @@ def diagonal_kernel(tape: Tape, H: int, n: int, C: int, L: int, starts: int) -> 
     """`DiagonalSystem.kernel` for `starts` starting states."""
     inner, outer = table_bits(L)
     blocks, rows = -(-L // 2**inner), starts * C
-    tape.complex(6 * H * n * max(inner + outer - 1, 0))
-    tape.complex(6 * H * n * (2**inner - 1))
-    tape.complex(6 * H * n * rows)
-    tape.elementwise(H * n * (rows + outer))
-    tape.complex(6 * H * n * rows * (blocks - 1))
-    tape.matmul(blocks * rows, 2 * n, 2**inner, batch=H)
+    for _ in range(inner + outer - 1):  # squares of powers that the tables use too
+        product(tape, H * n)
+        met(tape, H * n, 2)
+    _diagonal_orbit(tape, H * n, 1, 2**inner, inner, constant=True)
+    product(tape, H * n * rows)
+    tape.function(H * n * (2 * rows - starts - C), {}, {"reduction": 2})
+    conjugate(tape, H * n * (rows + outer))
+    _diagonal_orbit(tape, H * n, rows, blocks * rows, outer)
+    products = H * blocks * rows * 2 * n * 2**inner
+    tape.function(products, {"matmul": 2}, {"matmul": 4 if inner else 2})  # without powers the fine table is constant
+
+
+def _diagonal_orbit(tape: Tape, width: int, rows: int, count: int, steps: int, *, constant: bool = False) -> None:
+    """`orbit` by products: from `rows` starting rows of `width` complex numbers, or of constants, to `count`."""
+    for _ in range(steps):
+        new = min(count - rows, rows)
+        tape.function(width * new, {"complex": 6}, {"complex": 6 if constant else 12})
+        tape.function(width * (new - 1), {}, {"reduction": 2})
+        met(tape, 0 if constant else width * rows)
+        rows, constant = rows + new, False
 
 
 def diagonal_final_state(tape: Tape, H: int, n: int, L: int, batch: int) -> None:
@@ -95,18 +148,30 @@ def diagonal_transition(tape: Tape, H: int, n: int, rows: int) -> None:
 # ---- low-rank systems ---------------------------------------------------------------------------------------------
 
 
-def bilinear(tape: Tape, H: int, n: int, rank: int, steps: int) -> None:
-    """`LowRankSystem.bilinear`."""
-    tape.transcendental(H * steps)
-    tape.elementwise(H * steps + 2 * H * n)
+def bilinear(tape: Tape, H: int, n: int, rank: int, steps: int, *, powers: bool = True) -> None:
+    """`LowRankSystem.bilinear`; without `powers`, A is not used."""
+    half = Shape((H * steps,))
+    tape.pointwise("scale", tape.pointwise("reciprocal", half))
+    # 1 / (half - Lambda), whose real and imaginary parts come from one tensor
+    tape.function(H * n, {"elementwise": 2}, {"elementwise": 2, "complex": 2})
+    tape.function(H * (n - steps), {}, {"reduction": 1})
     reciprocal(tape, H * n)
     for known in range(rank):
         _resolve(tape, H, n, known, 1)
         _probe(tape, H, n, 1)
-        tape.elementwise(H)
-    tape.complex(2 * H * n)
+        tape.pointwise("shift", Shape((H,)))
+        # Besides the probe and the stack: one resolvent for each later row, and that of B.
+        later = rank - known
+        met(tape, H * n, later + powers)
+        tape.fan_out(Shape((H,)), later + powers)
+        met(tape, H * n)  # the row itself, resolved and probed
+    scaled(tape, H * n)
     _resolve(tape, H, n, rank, 1)
-    tape.elementwise(H * steps)
+    tape.pointwise("scale", half if powers else Constant(half))
+    if powers:
+        tape.fan_out(half)
+    met(tape, H * n, rank + powers)  # the diagonal
+    met(tape, rank * H * n, rank + powers)  # P, taken apart for every resolvent
 
 
 def low_rank_transition(tape: Tape, H: int, n: int, rank: int, rows: int) -> None:
@@ -115,29 +180,56 @@ def low_rank_transition(tape: Tape, H: int, n: int, rank: int, rows: int) -> Non
     _resolve(tape, H, n, rank, rows)
 
 
+def _dense(tape: Tape, H: int, n: int, rank: int, steps: int) -> None:
+    """`LowRankSystem.dense`: A s for the 2 n unit vectors, which are constants."""
+    size = 2 * n * H * n
+    tape.function(size, {"complex": 4}, {"complex": 6})
+    tape.function(size - H * steps, {}, {"reduction": 1})
+    _resolve(tape, H, n, rank, 2 * n)
+
+
 def _resolve(tape: Tape, H: int, n: int, rank: int, rows: int) -> None:
-    tape.complex(6 * rows * H * n)
+    """`_resolve`: the diagonal, then one correction for each row of P."""
+    size, repeated = rows * H * n, (rows - 1) * H * n
+    product(tape, size)
+    tape.function(repeated, {}, {"reduction": 2})
     for _ in range(rank):
         _probe(tape, H, n, rows)
-        tape.elementwise(rows * H)
-        tape.complex(4 * rows * H * n)
+        tape.divide(Shape((rows, H)), Shape((H,)))
+        tape.function(size, {"complex": 4}, {"complex": 2 + 8 + 2})  # y - F q, y being probed too
+        tape.function(repeated, {}, {"reduction": 2})
+        tape.function(rows * H * (n - 1), {}, {"reduction": 1})
 
 
 def _probe(tape: Tape, H: int, n: int, rows: int) -> None:
-    tape.elementwise(rows * H * (2 * n + 1))
-    tape.reduction(rows * H * (2 * n - 1))
+    """`_probe`: real inner products."""
+    tape.multiply(Shape((rows, H, 2 * n)), Shape((H, 2 * n)))
+    tape.function(rows * H * (2 * n - 1), {"reduction": 1}, {})
+    tape.pointwise("scale", Shape((rows, H)))
 
 
-def low_rank_kernel(tape: Tape, H: int, n: int, rank: int, C: int, L: int, starts: int) -> None:
+def low_rank_kernel(tape: Tape, H: int, n: int, rank: int, C: int, L: int, starts: int, steps: int) -> None:
     """`LowRankSystem.kernel` for `starts` starting states."""
     inner, outer = table_bits(L)
     blocks, width = -(-L // 2**inner), 2 * n
-    low_rank_transition(tape, H, n, rank, width)
-    tape.matmul(width, width, width, batch=H * max(inner + outer - 1, 0))
-    tape.matmul(starts * (2**inner - 1), width, width, batch=H)
-    tape.elementwise(C * H * n)
-    tape.matmul(C * (blocks - 1), width, width, batch=H)
+    if L > 1:
+        _dense(tape, H, n, rank, steps)
+    for _ in range(inner + outer - 1):  # squares of powers that the tables use too
+        tape.matmul(width, width, width, batch=H)
+        tape.fan_out(Shape((H, width, width)), 3)
+    _dense_orbit(tape, H, width, starts, 2**inner * starts, inner)
+    conjugate(tape, C * H * n)
+    _dense_orbit(tape, H, width, C, blocks * C, outer)
     tape.matmul(blocks * C, width, 2**inner * starts, batch=H)
+
+
+def _dense_orbit(tape: Tape, H: int, width: int, rows: int, count: int, steps: int) -> None:
+    """`orbit` by matrix products: from `rows` starting rows to `count`."""
+    for _ in range(steps):
+        new = min(count - rows, rows)
+        tape.matmul(new, width, width, batch=H)
+        tape.fan_out(Shape((H, rows, width)))
+        rows += new
 
 
 def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: int) -> None:
@@ -160,7 +252,7 @@ def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: i
 def kernel_forward(kernel: KernelConfig, tape: Tape, L: int, state: Shape | None = None) -> tuple[Shape, Shape | None]:
     """Length, and perhaps a state (*batch, H, n), to kernel (C, H, L) and what the state adds, (*batch, C, H, L)."""
     H, C = kernel.d_model, kernel.channels
-    kernel.discretize(tape)
+    kernel.discretize(tape, powers=L > 1 or state is not None)
     batch = Shape(()) if state is None else state[:-2]
     if state is not None:
         kernel.transition(tape, batch.size)
@@ -196,13 +288,18 @@ def read(tape: Tape, outputs: int, n: int) -> None:
     tape.reduction(outputs * (n - 1))
 
 
-def convolution(tape: Tape, inputs: int, kernels: int, outputs: int, L: int) -> None:
-    """Causal or bidirectional convolution by transforms of length 2 L; the kernel's is left out when it is cached."""
-    tape.rfft(inputs, (2 * L,))
+def convolution(tape: Tape, x: Shape, kernels: Shape) -> None:
+    """Causal or bidirectional convolution of x (*batch, L, H) with kernels (C, H), by transforms of length 2 L.
+
+    The kernel's transform is left out when it is cached.
+    """
+    L, H = x[-2:]
+    rows = x[:-2].size
+    tape.rfft(rows * H, (2 * L,), needs_grad=x.needs_grad)
     if not tape.cached_kernels:
-        tape.rfft(kernels, (2 * L,))
-    tape.complex(6 * outputs * (L + 1))
-    tape.rfft(outputs, (2 * L,))
+        tape.rfft(kernels.size, (2 * L,))
+    tape.complex_multiply(x.view(rows, 1, H, L + 1), Shape((*kernels, L + 1)))
+    tape.irfft(rows * kernels.size, (2 * L,))
 
 
 # ---- layers -------------------------------------------------------------------------------------------------------
@@ -230,12 +327,12 @@ def layer_forward(
         x = _swapped(x)
     tape.require_width(x, layer.d_model)
     rows, L = x[:-2].size, x[-2]
-    outputs = rows * layer.kernel_outputs * layer.d_model
     if not tape.cached_kernels or state is not None:
         tape.run("kernel", L, *(() if state is None else (state,)))
-    convolution(tape, rows * layer.d_model, layer.kernel_outputs * layer.d_model, outputs, L)
+    convolution(tape, x, Shape((layer.kernel_outputs, layer.d_model)))
+    tape.fan_out(x)
     if state is not None:
-        tape.elementwise(outputs * L)
+        tape.elementwise(rows * layer.kernel_outputs * layer.d_model * L)
         layer.kernel.final_state(tape, L, rows)
     y = _head(layer, tape, x)
     y = _swapped(y) if layer.transposed else y
@@ -252,20 +349,20 @@ def layer_step(layer: LayerConfig, tape: Tape, u: Shape, state: Shape) -> tuple[
 def _swapped(x: Shape) -> Shape:
     if len(x) < 2:
         raise ValueError(f"Expected (*batch, features, length), got shape {x.labels}")
-    return Shape((*x[:-2], x[-1], x[-2]))
+    return x.view(*x[:-2], x[-1], x[-2])
 
 
 def _head(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:
     """Skip, activations, gate and projection."""
-    y = x[:-1] + (layer.kernel_outputs * layer.d_model,)
-    tape.elementwise(2 * y.size)
-    y = _activate(tape, layer.activation, y)
+    skip = Shape((layer.kernel_outputs, layer.d_model))
+    mixed = Shape((*x[:-1], *skip))
+    mixed = tape.plus(mixed, tape.multiply(skip, x.view(*x[:-1], 1, x[-1])))
+    y = _activate(tape, layer.activation, mixed.view(*x[:-1], skip.size))
     if layer.gate is not None:
         if layer.has_output_gate:
             y = tape.linear(y, layer.gated_features, bias=True)
-        gate = tape.linear(x, layer.gated_features, bias=True)
-        tape.transcendental(gate.size)
-        tape.elementwise(gate.size)
+        gate = tape.linear(tape.fan_out(x), layer.gated_features, bias=True)
+        y = tape.multiply(y, tape.pointwise("gelu", gate))
     y = _activate(tape, layer.mult_activation, y)
     if layer.projected_features is None:
         return y
@@ -275,8 +372,8 @@ def _head(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:
 def _activate(tape: Tape, name: str | None, x: Shape) -> Shape:
     if name is None or name in ("none", "identity"):
         return x
-    if name == "glu":
-        x = x[:-1] + (x[-1] // 2,)
-        tape.elementwise(x.size)
-    tape.transcendental(x.size)
+    if name != "glu":
+        return tape.pointwise(name, x)
+    x = x[:-1] + (x[-1] // 2,)
+    tape.function(x.size, {"transcendental": 1, "elementwise": 1}, {"transcendental": 1, "elementwise": 4})
     return x

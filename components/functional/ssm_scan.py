@@ -232,7 +232,7 @@ class LowRankSystem(NamedTuple):
         inner, outer = table_bits(length)
         blocks = -(-length // 2**inner)
         with without_autocast(starts.device):
-            powers = squarings(self.dense(), inner + outer, torch.matmul)
+            powers = squarings(self.dense(), inner + outer, torch.matmul) if length > 1 else []
             fine = orbit(interleave(starts).transpose(0, 1), powers[:inner], torch.matmul, 2**inner)
             # Re(c s) is the real inner product of conj(c) and s.
             coarse = interleave(conjugate(self.C)).transpose(0, 1)

@@ -86,6 +86,7 @@ INVALID = (
     Invalid(hyena(gate="silu"), "unknown-field", "gate"),
     Invalid(hyena(short_conv=short_conv(2, in_channels=23)), "mismatch", "short_conv.in_channels"),
     Invalid(hyena(short_conv=short_conv(1)), "conv-rank", "short_conv", "2 spatial axes"),
+    Invalid(hyena(short_conv=short_conv(2, stride=2)), "same-size", "short_conv.stride"),
     Invalid(hyena(short_conv=short_conv(2, padding=0)), "same-size", "short_conv.padding"),
     Invalid(hyena(short_conv=short_conv(2, kernel_size=4)), "same-size", "short_conv.kernel_size"),
     Invalid(hyena(1, 4, global_conv=global_conv(1, 4, is_causal=True)), "causal-short-conv", "short_conv"),

@@ -20,14 +20,13 @@ def parameters(hyena: Hyena) -> dict[str, tuple[int, ...]]:
 def forward(hyena: Hyena, tape: Tape, query: Shape, key: Shape, value: Shape, **conditioning: Shape) -> Shape:
     """Three (B, *N, C) -> (B, *N, C): short convolution, gate, norm, global convolution, gate, norm."""
     if hyena.short_conv.entry.kind != "identity":
-        _short_conv(tape, query, key, value)
+        query = key = value = _short_conv(tape, query, key, value)
     query, key = _norm(hyena, tape, "q_norm", query), _norm(hyena, tape, "k_norm", key)
-    tape.run("gate_nonlinear", key)
-    gated = _product(tape, query, key)
+    gated = _product(tape, query, tape.run("gate_nonlinear", key))
     gated = _norm(hyena, tape, "pixelhyena_norm", gated)
     mixed = channels_last(tape.run("global_conv", channels_first(gated), is_bhl_input=True, **conditioning))
-    tape.run("gate_nonlinear_2" if "gate_nonlinear_2" in hyena.parts else "gate_nonlinear", value)
-    return _norm(hyena, tape, "output_norm", _product(tape, value, mixed))
+    gate = tape.run("gate_nonlinear_2" if "gate_nonlinear_2" in hyena.parts else "gate_nonlinear", value)
+    return _norm(hyena, tape, "output_norm", _product(tape, gate, mixed))
 
 
 def flop_count(hyena: Hyena, tape: Tape, query: Shape, key: Shape, value: Shape) -> None:
@@ -46,15 +45,15 @@ def flop_count(hyena: Hyena, tape: Tape, query: Shape, key: Shape, value: Shape)
 
 def channels_first(x: Shape) -> Shape:
     """(B, *N, C) -> (B, C, *N)."""
-    return Shape((x[0], x[-1], *x[1:-1]))
+    return x.view(x[0], x[-1], *x[1:-1])
 
 
 def channels_last(x: Shape) -> Shape:
     """(B, C, *N) -> (B, *N, C)."""
-    return Shape((x[0], *x[2:], x[1]))
+    return x.view(x[0], *x[2:], x[1])
 
 
-def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> None:
+def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> Shape:
     """The three inputs through the short convolution, which must keep their shape."""
     if not query == key == value:
         raise ValueError(f"Expected query, key and value of one shape, got {query}, {key} and {value}")
@@ -62,6 +61,8 @@ def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> None:
     convolved = tape.run("short_conv", stacked)
     if convolved != stacked:
         raise ValueError(f"Expected short_conv to keep the shape {stacked}, got {convolved}")
+    kept: Shape = convolved.view(*query)
+    return kept
 
 
 def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:
@@ -79,9 +80,7 @@ def _product(tape: Tape, left: Shape, right: Shape) -> Shape:
     """Elementwise product of two shapes that broadcast."""
     if len(left) != len(right) or any(a != b and 1 not in (a, b) for a, b in zip(left, right, strict=True)):
         raise ValueError(f"Expected shapes that broadcast, got {left} and {right}")
-    product = Shape(max(a, b) for a, b in zip(left, right, strict=True))
-    tape.elementwise(product.size)
-    return product
+    return tape.multiply(left, right)
 
 
 def _is_identity(part: Component) -> bool:

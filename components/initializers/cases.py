@@ -23,6 +23,8 @@ CASES = (
 
 INVALID = (
     Invalid({"type": "trunc_normal", "std": -0.02}, "bad-value", "std"),
+    Invalid({"type": "trunc_normal", "std": 0.0}, "bad-value", "std"),
+    Invalid({"type": "constant", "value": 1e300}, "bad-value", "value"),
     Invalid({"type": "trunc_normal", "std": "0.02"}, "bad-value", "std"),
     Invalid({"type": "small_init", "std": 0.02}, "unknown-field", "std"),
     Invalid({"type": "wang_init"}, "missing-field", "num_layers"),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from components.initializers import cost
 from registry.rules import Require
-from registry.schema import Component, Dim, NonNegative, Positive
+from registry.schema import Component, Dim, NonNegative, Number, Positive
 from registry.store import register
 
 
@@ -25,7 +25,7 @@ class _Initializer(Component):
 class TruncNormal(_Initializer):
     """Normal distribution of mean 0, redrawn outside [-2, 2]."""
 
-    std: NonNegative = Field(0.02, description="Standard deviation before truncation.")
+    std: Positive = Field(0.02, description="Standard deviation before truncation.")
 
 
 @register("small_init", kind="initializer", module="components.initializers.module:SmallInit", aliases=("SmallInit",))
@@ -53,7 +53,7 @@ class WangInit(_Initializer):
 class Normal(_Initializer):
     """Normal distribution."""
 
-    mean: float = 0.0
+    mean: Number = 0.0
     std: NonNegative = Field(1.0, description="Standard deviation.")
 
 
@@ -72,8 +72,8 @@ class Uniform(_Initializer):
         ),
     )
 
-    a: float = Field(0.0, description="Lower bound.")
-    b: float = Field(1.0, description="Upper bound.")
+    a: Number = Field(0.0, description="Lower bound.")
+    b: Number = Field(1.0, description="Upper bound.")
 
 
 @register(
@@ -112,7 +112,7 @@ class KaimingUniform(_Initializer):
 
     paper = "He et al. 2015 (arXiv:1502.01852), eq. 15"
 
-    a: float = Field(0.0, description="Negative slope of the rectifier before the layer.")
+    a: Number = Field(0.0, description="Negative slope of the rectifier before the layer.")
 
 
 @register(
@@ -126,7 +126,7 @@ class KaimingNormal(_Initializer):
 
     paper = "He et al. 2015 (arXiv:1502.01852), eq. 15"
 
-    a: float = Field(0.0, description="Negative slope of the rectifier before the layer.")
+    a: Number = Field(0.0, description="Negative slope of the rectifier before the layer.")
 
 
 @register("orthogonal", kind="initializer", module="components.initializers.module:Orthogonal", aliases=("Orthogonal",))
@@ -135,14 +135,14 @@ class Orthogonal(_Initializer):
 
     paper = "Saxe et al. 2014 (arXiv:1312.6120)"
 
-    gain: float = Field(1.0, description="Factor on the matrix.")
+    gain: Number = Field(1.0, description="Factor on the matrix.")
 
 
 @register("constant", kind="initializer", module="components.initializers.module:Constant", aliases=("Constant",))
 class Constant(_Initializer):
     """The same value everywhere."""
 
-    value: float = Field(0.0, description="The value.")
+    value: Number = Field(0.0, description="The value.")
 
 
 @register("zeros", kind="initializer", module="components.initializers.module:Zeros", aliases=("Zeros",))

@@ -10,6 +10,8 @@ from registry.tape import Tape
 if TYPE_CHECKING:
     from components.mlp.schema import MLP
 
+_GATES = {"glu": "sigmoid", "swiglu": "silu"}
+
 
 def parameters(mlp: MLP) -> dict[str, tuple[int, ...]]:
     """Two weights, and two biases if asked for."""
@@ -27,10 +29,10 @@ def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
     tape.require_width(x, mlp.dim)
     inner = tape.linear(x, mlp.inner_dim, bias=mlp.bias)
     hidden = inner[:-1] + (mlp.hidden_dim,)
-    tape.transcendental(hidden.size)
+    hidden = tape.pointwise(_GATES.get(mlp.activation, mlp.activation), hidden)
     if mlp.gated:
-        tape.elementwise(hidden.size)
-    tape.run("dropout", hidden)
+        hidden = tape.multiply(hidden, hidden)
+    hidden = tape.run("dropout", hidden)
     return tape.linear(hidden, mlp.dim, bias=mlp.bias)
 
 

@@ -52,7 +52,7 @@ INVALID = (
     Invalid(
         {"type": "layer_norm", "normalized_shape": 6, "elementwise_affine": "no"}, "bad-value", "elementwise_affine"
     ),
-    Invalid({"type": "group_norm", "num_groups": 4, "num_channels": 6}, "divisible", "num_channels"),
+    Invalid({"type": "group_norm", "num_groups": 4, "num_channels": 6}, "divisible", "num_groups"),
     Invalid({"type": "group_norm", "num_channels": 6}, "missing-field", "num_groups"),
 )
 

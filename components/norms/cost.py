@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     )
 
 
-def _rms(tape: Tape, elements: int, rows: int) -> None:
+def _rms(tape: Tape, x: Shape, channels: int, axis: int = -1) -> Shape:
     """Square, mean, + eps, rsqrt, times the root, times the weight: 4 n + 2 r."""
-    tape.reduction(elements)
-    tape.elementwise(3 * elements + rows)
-    tape.transcendental(rows)
+    axis %= len(x)
+    square = tape.pointwise("square", tape.fan_out(x))
+    mean = tape.mean(square, x[:axis] + (1, *x[axis + 1 :]))
+    root = tape.pointwise("rsqrt", tape.pointwise("shift", mean))
+    weight = Shape((channels,) + (1,) * (len(x) - 1 - axis))
+    return tape.multiply(tape.multiply(x, root), weight)
 
 
 def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, tuple[int, ...]]:
@@ -34,15 +37,13 @@ def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, 
 def rms_norm(norm: RMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim)."""
     tape.require_width(x, norm.dim)
-    _rms(tape, x.size, x.size // norm.dim)
-    return x
+    return _rms(tape, x, norm.dim)
 
 
 def rms_norm_channel_first(norm: RMSNormChannelFirst, tape: Tape, x: Shape) -> Shape:
     """(B, dim, *N) -> (B, dim, *N)."""
     tape.require_width(x[:2], norm.dim)
-    _rms(tape, x.size, x.size // norm.dim)
-    return x
+    return _rms(tape, x, norm.dim, axis=1)
 
 
 def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, ...]]:
@@ -53,8 +54,8 @@ def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, .
 def per_head_rms_norm(norm: PerHeadRMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, num_heads head_dim) -> (*, num_heads head_dim)."""
     tape.require_width(x, norm.dim)
-    _rms(tape, x.size, x.size // norm.head_dim)
-    return x
+    heads = x.view(*x[:-1], norm.num_heads, norm.head_dim)
+    return _rms(tape, heads, norm.head_dim).view(*x)
 
 
 def rms_norm_flop_count(norm: object, tape: Tape, x: Shape) -> None:
@@ -66,9 +67,7 @@ def l2_norm(norm: L2Norm, tape: Tape, x: Shape) -> Shape:
     """(*) -> (*): norm 2 n, lower bound r, quotient n."""
     if not -len(x) <= norm.dim < len(x):
         raise ValueError(f"Expected {len(x)} axes to include axis {norm.dim}, got shape {x.labels}")
-    tape.reduction(2 * x.size)
-    tape.elementwise(x.size // x[norm.dim] + x.size)
-    return x
+    return tape.normalise(x, norm.dim)
 
 
 def global_response_norm_parameters(norm: GlobalResponseNorm) -> dict[str, tuple[int, ...]]:
@@ -81,11 +80,12 @@ def global_response_norm(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> Shap
     tape.require_width(x, norm.dim)
     if len(x) < 3:
         raise ValueError(f"Expected an input (B, *N, {norm.dim}), got shape {x.labels}")
-    energies = x[0] * norm.dim
-    tape.reduction(2 * x.size + energies)  # norms over space, their mean over channels
-    tape.elementwise(x[0] + 3 * energies)  # + eps, quotient, times gamma, + 1
-    tape.elementwise(2 * x.size)  # times the scale, + beta
-    return x
+    energies = tape.fan_out(tape.norm(tape.fan_out(x), x.view(x[0], *(1,) * (len(x) - 2), norm.dim)))
+    mean = tape.mean(energies, energies[:-1] + (1,))
+    response = tape.divide(energies, tape.pointwise("shift", mean))
+    channels = Shape((norm.dim,))
+    scale = tape.pointwise("shift", tape.multiply(response, channels))
+    return tape.plus(tape.multiply(x, scale), channels)
 
 
 def global_response_norm_flop_count(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> None:
@@ -102,8 +102,8 @@ def layer_norm_parameters(norm: LayerNorm) -> dict[str, tuple[int, ...]]:
 def layer_norm(norm: LayerNorm, tape: Tape, x: Shape) -> Shape:
     """(*, width) -> (*, width)."""
     tape.require_width(x, norm.normalized_shape)
-    _centred(tape, x.size, x.size // norm.normalized_shape, len(norm.parameters()))
-    return x
+    width = norm.normalized_shape
+    return tape.centred_norm(x, x.size // width, width, len(norm.parameters()))
 
 
 def group_norm_parameters(norm: GroupNorm) -> dict[str, tuple[int, ...]]:
@@ -114,12 +114,4 @@ def group_norm_parameters(norm: GroupNorm) -> dict[str, tuple[int, ...]]:
 def group_norm(norm: GroupNorm, tape: Tape, x: Shape) -> Shape:
     """(B, num_channels, *N) -> (B, num_channels, *N)."""
     tape.require_width(x[:2], norm.num_channels)
-    _centred(tape, x.size, x[0] * norm.num_groups, len(norm.parameters()))
-    return x
-
-
-def _centred(tape: Tape, elements: int, rows: int, affine: int) -> None:
-    """Mean, difference, square, mean, + eps, rsqrt, product, then scale and shift: (5 + affine) n + 2 r."""
-    tape.reduction(2 * elements)
-    tape.elementwise((3 + affine) * elements + rows)
-    tape.transcendental(rows)
+    return tape.centred_norm(x, x[0] * norm.num_groups, norm.num_channels, len(norm.parameters()))

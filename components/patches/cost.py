@@ -30,9 +30,10 @@ def patchify(patchify: Patchify, tape: Tape, x: Shape) -> Shape:
     if min(x[1:-1]) < patchify.patch_size:
         raise ValueError(f"Expected axes of at least patch_size={patchify.patch_size}, got shape {x.labels}")
     extents = tuple((n - patchify.patch_size) // patchify.step + 1 for n in x[1:-1])
-    output = Shape((x[0], *extents, patchify.out_features))
+    output = Shape((x[0], patchify.out_features, *extents))
     patch = [patchify.patch_size] * patchify.data_dim
-    return tape.conv(output, patchify.in_features, patch, bias=patchify.bias)
+    tape.conv(output, patchify.in_features, patch, bias=patchify.bias, needs_grad=x.needs_grad)
+    return output.view(x[0], *extents, patchify.out_features)
 
 
 def unpatchify_parameters(unpatchify: Unpatchify) -> dict[str, tuple[int, ...]]:
@@ -46,10 +47,9 @@ def unpatchify(unpatchify: Unpatchify, tape: Tape, x: Shape) -> Shape:
     """(B, *M, in_features) -> (B, *N, out_features), N = (M - 1) stride + patch_size."""
     _require_grid(tape, x, unpatchify.data_dim, unpatchify.in_features)
     extents = tuple((m - 1) * unpatchify.step + unpatchify.patch_size for m in x[1:-1])
-    output = Shape((x[0], *extents, unpatchify.out_features))
-    tape.conv_transpose(x, unpatchify.out_features, [unpatchify.patch_size] * unpatchify.data_dim)
-    tape.add("bias", output.size * unpatchify.bias)
-    return output
+    tokens, output = x.view(x[0], x[-1], *x[1:-1]), Shape((x[0], unpatchify.out_features, *extents))
+    tape.conv_transpose(tokens, output, [unpatchify.patch_size] * unpatchify.data_dim, bias=unpatchify.bias)
+    return output.view(x[0], *extents, unpatchify.out_features)
 
 
 def position_embedding_parameters(embedding: PositionEmbeddingND) -> dict[str, tuple[int, ...]]:
@@ -66,4 +66,8 @@ def position_embedding(embedding: PositionEmbeddingND, tape: Tape, x: Shape) -> 
     _require_grid(tape, x, embedding.data_dim, embedding.embedding_dim)
     if any(n > limit for n, limit in zip(x[1:-1], embedding.max_dim_lengths, strict=True)):
         raise ValueError(f"Expected axes of at most {embedding.max_dim_lengths}, got shape {x.labels}")
-    return x
+    grid = x[1:-1]
+    share = embedding.embedding_dim // embedding.data_dim
+    for extent in grid:
+        tape.expand(Shape((extent, share)), Shape((*grid, share)))
+    return tape.expand(Shape((*grid, embedding.embedding_dim)), Shape(x))

@@ -59,9 +59,9 @@ INVALID = (
     Invalid({**_sequence(), "input": {"shape": [5, 6]}}, "shape", "input.shape", "width 12"),
     Invalid(_condition(mixer=_attention(hidden_dim=4)), "mismatch", "mixer.hidden_dim"),
     Invalid(_condition(out_proj_bias=True), "unknown-field", "out_proj_bias"),
-    Invalid({**_condition(), "input": {"shape": [5, 8]}}, "shape", "input.shape", "input.condition"),
+    Invalid({**_condition(), "input": {"shape": [5, 8]}}, "missing-condition", "input.condition", "width 8"),
     Invalid({**_condition(), "input": {"shape": [5, 8], "condition": [2, 3, 8]}}, "shape", "input.shape", "2 or 3"),
-    Invalid({**_condition(), "input": {"shape": [5, 8], "condition": [6]}}, "shape", "input.shape", "width 8"),
+    Invalid({**_condition(), "input": {"shape": [5, 8], "condition": [6]}}, "condition-width", "input.condition"),
 )
 
 

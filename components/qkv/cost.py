@@ -25,8 +25,9 @@ def sequence_parameters(mixer: QKVSequenceMixer) -> dict[str, tuple[int, ...]]:
 def sequence(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> Shape:
     """(B, *N, C) -> (B, *N, C): project, mix, project."""
     tape.require_width(x, mixer.hidden_dim)
-    tape.linear(x, 3 * mixer.hidden_dim, bias=mixer.qkv_bias)
-    mixed = tape.run("mixer", x, x, x, **kwargs)
+    projected = tape.linear(x, 3 * mixer.hidden_dim, bias=mixer.qkv_bias)
+    query = key = value = projected[:-1] + (mixer.hidden_dim,)
+    mixed = tape.run("mixer", query, key, value, **kwargs)
     return tape.linear(mixed, mixer.hidden_dim, bias=mixer.out_proj_bias)
 
 
@@ -54,10 +55,11 @@ def condition(mixer: QKVConditionMixer, tape: Tape, x: Shape, condition: Shape, 
     if len(x) < 3:
         raise ValueError(f"Expected an input (B, *N, {mixer.hidden_dim}), got shape {x.labels}")
     if len(condition) == 2:
-        condition = Shape((condition[0], *(1,) * (len(x) - 2), condition[1]))
+        condition = condition.view(condition[0], *(1,) * (len(x) - 2), condition[1])
     if len(condition) != len(x):
         raise ValueError(f"Expected a condition of 2 or {len(x)} axes, got shape {condition.labels}")
-    tape.linear(condition, 2 * mixer.hidden_dim, bias=False)
-    tape.linear(x, mixer.hidden_dim, bias=False)
-    mixed = tape.run("mixer", x, condition, condition, **kwargs)
+    projected = tape.linear(condition, 2 * mixer.hidden_dim, bias=False)
+    key = value = projected[:-1] + (mixer.hidden_dim,)
+    query = tape.linear(x, mixer.hidden_dim, bias=False)
+    mixed = tape.run("mixer", query, key, value, **kwargs)
     return tape.linear(mixed, mixer.hidden_dim, bias=False)

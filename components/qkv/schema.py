@@ -73,6 +73,11 @@ class QKVConditionMixer(Component):
         """Keys and values come from the condition."""
         return True
 
+    @property
+    def condition_dim(self) -> int:
+        """The condition is as wide as the tokens."""
+        return self.hidden_dim
+
     def inputs(self, spec: InputSpec, batch: Shape) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The tokens and the condition.
 

@@ -29,9 +29,9 @@ def embedding(
     """Samples per axis -> embedding (1, *taps, embedding_dim) and positions (1, *taps, D)."""
     positions = grid(tape, seq_lens, config.data_dim)
     phases = tape.linear(positions, config.embedding_dim // 2, bias=config.use_bias)
-    features = phases[:-1] + (config.embedding_dim,)
-    tape.transcendental(features.size)
-    return features, positions
+    for function in ("cos", "sin"):
+        tape.pointwise(function, phases)
+    return tape.fan_out(phases)[:-1] + (config.embedding_dim,), positions
 
 
 def kernel_parameters(config: RandomFourierKernelND) -> dict[str, tuple[int, ...]]:

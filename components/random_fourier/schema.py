@@ -6,11 +6,11 @@ from typing import Annotated, Optional
 
 from pydantic import Field
 
-from components.functional.coordinates import OnGrid
+from components.functional.coordinates import Frequency, OnGrid
 from components.random_fourier import cost
 from registry.limits import LIMITS
 from registry.rules import Require
-from registry.schema import Component, Dim, Positive, follows, slot
+from registry.schema import Component, Dim, follows, slot
 from registry.store import register
 
 Layers = Annotated[int, Field(strict=True, ge=2, le=LIMITS.blocks)]
@@ -39,7 +39,7 @@ class RandomFourierPositionalEmbeddingND(OnGrid):
     rules = (*OnGrid.rules, _EVEN)
 
     embedding_dim: Dim = Field(description="Width of the embedding, even.")
-    omega_0: Positive = Field(description="Frequency factor, in cycles per half range.")
+    omega_0: Frequency = Field(description="Frequency factor, in cycles per half range.")
     use_bias: bool = True
 
     parameters = cost.embedding_parameters
@@ -67,7 +67,7 @@ class RandomFourierKernelND(OnGrid):
     mlp_hidden_dim: Dim = Field(description="Width of the hidden layers.")
     num_layers: Layers = Field(description="Layers including the embedding; num_layers - 1 hidden layers follow it.")
     embedding_dim: Dim = Field(description="Width of the embedding, even.")
-    omega_0: Positive = Field(description="Frequency factor of the features, in cycles per half range.")
+    omega_0: Frequency = Field(description="Frequency factor of the features, in cycles per half range.")
     use_bias: bool = Field(description="Whether the linear maps have biases.")
     nonlinear: Component = slot("activation", "identity", description="After every hidden layer.")
     init_method: Optional[Component] = slot(

@@ -26,6 +26,7 @@ def pooling(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
     _require_registers(registers, pooling.num_registers)
     batch, count, width = registers
     tape.softmax(count, 1)
+    tape.expand(Shape((count,)), Shape((batch, count)))
     tape.matmul(1, count, width, batch)
     return Shape((batch, width))
 

@@ -54,7 +54,8 @@ INVALID = (
     Invalid(_block(mlp=_norm(8)), "wrong-kind", "mlp.type"),
     Invalid({**_block(mlp_norm=_norm(1)), "input": {"shape": [5, 8]}}, "shape", "input.shape", "width 1"),
     Invalid({**_block(8, mlp_norm=_norm(6)), "input": {"shape": [5, 8]}}, "shape", "input.shape", "width 6"),
-    Invalid({**_conditioned(), "input": {"shape": [5, 8]}}, "shape", "input.shape", "input.condition"),
+    Invalid({**_conditioned(), "input": {"shape": [5, 8]}}, "missing-condition", "input.condition", "width 8"),
+    Invalid(_block(mlp_norm={"type": "rms_norm_channel_first", "dim": 8}), "channels-first", "mlp_norm"),
 )
 
 

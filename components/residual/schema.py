@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from components.functional.channels import channels_last
 from components.residual import cost
 from registry.rules import Require
 from registry.schema import Component, InputSpec, slot
@@ -29,6 +30,7 @@ class ResidualBlock(Component):
 
     paper = "Xiong et al. 2020 (arXiv:2002.04745), pre-norm; Vaswani et al. 2017 (arXiv:1706.03762), section 3.1"
     rules = (
+        *(channels_last(norm) for norm in ("sequence_mixer_norm", "condition_mixer_norm", "mlp_norm")),
         _unused_norm("sequence_mixer", "sequence_mixer_norm"),
         _unused_norm("condition_mixer", "condition_mixer_norm"),
         _unused_norm("mlp", "mlp_norm"),
@@ -56,6 +58,11 @@ class ResidualBlock(Component):
     def takes_conditioning(self) -> bool:
         """Only the condition mixer makes use of a condition."""
         return self.condition_mixer.entry.kind != "identity"
+
+    @property
+    def condition_dim(self) -> Optional[int]:
+        """What its condition mixer needs."""
+        return self.condition_mixer.condition_dim
 
     def input_spec(self) -> Optional[InputSpec]:
         """What the sequence mixer takes, else one token; None where a condition of unknown shape is needed."""

@@ -30,8 +30,8 @@ def dense_forward(net: ResidualNetwork, tape: Tape, x: Shape, condition: Shape |
 def classification_forward(net: ClassificationResNet, tape: Tape, x: Shape, condition: Shape | None = None) -> Shape:
     """(B, *N, in_channels) -> (B, out_channels)."""
     features = _features(net, tape, x, condition)
-    tape.reduction(features.size)
-    out: Shape = tape.run("out_proj", tape.run("out_norm", Shape((features[0], features[-1]))))
+    pooled = tape.mean(features, features.view(features[0], features[-1]))
+    out: Shape = tape.run("out_proj", tape.run("out_norm", pooled))
     return out
 
 
@@ -43,6 +43,9 @@ def _features(net: _Trunk, tape: Tape, x: Shape, condition: Shape | None) -> Sha
     x = tape.run("in_proj", tape.run("dropout_in", x))
     if condition is not None and net.condition_in_proj is not None:
         condition = tape.run("condition_in_proj", condition)
+    conditioned = sum(block.takes_conditioning for block in net.blocks)
+    if condition is not None and conditioned:
+        tape.fan_out(condition, conditioned)
     for i in range(net.num_blocks):
         x = tape.run(f"blocks.{i}", x, condition)
     return x

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Optional, Union
+from typing import Any, Optional, Union
 
 from pydantic import Field
 
+from components.functional.channels import channels_last
+from components.functional.patterns import Blocks, Pattern, pattern_rules
 from components.resnet import cost
-from registry.limits import LIMITS
 from registry.rules import Require
-from registry.schema import Component, Dim, Dims, InputSpec, Rank, slot
+from registry.schema import Component, Dim, Dims, InputSpec, Rank, follows, slot
 from registry.shapes import Shape
 from registry.store import register
 
-Blocks = Annotated[int, Field(strict=True, ge=1, le=LIMITS.blocks)]
 _INNER = {"hidden_dim": "hidden_dim", "data_dim": "data_dim"}
+
+
+def _keeps_width(projection: str, width: str) -> Require:
+    return Require(
+        f"{width} == hidden_dim",
+        at=projection,
+        when=f"{projection}.entry.kind == 'identity'",
+        code="identity-width",
+        message=f"Expected {projection} to project between {width}={{{width}}} and hidden_dim={{hidden_dim}}, "
+        "got identity",
+        hint=f"set {projection}: linear, or {width}: {{hidden_dim}}",
+        why="the identity has as many channels after as before",
+    )
 
 
 class _Trunk(Component):
     """What both networks have in common: everything but the output."""
 
     paper = "He et al. 2016 (arXiv:1603.05027), pre-activation residual blocks"
+    rules = (
+        _keeps_width("in_proj", "in_channels"),
+        _keeps_width("out_proj", "out_channels"),
+        *pattern_rules("residual_block"),
+    )
 
     in_channels: Dim = Field(description="Channels of the input.")
     out_channels: Dim = Field(description="Channels of the output, or number of classes.")
-    num_blocks: Blocks
+    num_blocks: Blocks = follows(
+        "len(layer_pattern) if layer_pattern else None",
+        "Number of blocks.",
+        code="pattern-length",
+        why="the pattern names every block",
+    )
     hidden_dim: Dim = Field(description="Width between the projections.")
     data_dim: Rank = Field(description="Number of spatial axes.")
     in_proj: Component = slot(
@@ -41,7 +65,7 @@ class _Trunk(Component):
         gives={"in_features": "hidden_dim", "out_features": "out_channels", "data_dim": "data_dim"},
     )
     norm: Component = slot("norm", "identity", at="out_norm", gives=_INNER, description="Before out_proj.")
-    block: Component = slot("block", gives=_INNER, description="What every block is.")
+    block: Optional[Component] = slot("block", default=None, gives=_INNER, description="What every block is.")
     dropout_in: Component = slot("dropout", "identity", default="identity", description="Of the input.")
     condition_in_proj: Optional[Component] = slot(
         "linear",
@@ -50,16 +74,32 @@ class _Trunk(Component):
         gives={"in_features": "hidden_dim", "out_features": "hidden_dim"},
         description="Of the condition, before the first block.",
     )
+    layer_pattern: Optional[Pattern] = Field(None, description="One character per block, such as SASA.")
+    layer_types: Optional[Mapping[str, Component]] = slot(
+        "block",
+        many=True,
+        default=None,
+        when="layer_pattern is None or key in layer_pattern",
+        gives=_INNER,
+        description="What a character of layer_pattern stands for.",
+    )
     gradient_checkpointing: bool = Field(False, description="Recompute the blocks in the backward pass.")
 
     @cached_property
+    def blocks(self) -> tuple[Component, ...]:
+        """The blocks in their order. Equal blocks are one config object."""
+        if self.layer_pattern is not None and self.layer_types is not None:
+            return tuple(self.layer_types[char] for char in self.layer_pattern)
+        return (self.block,) * self.num_blocks if self.block else ()
+
+    @cached_property
     def parts(self) -> dict[str, Component]:
-        """The children in the order in which data meets them; all blocks are one config object."""
+        """The children in the order in which data meets them."""
         found = {
             "dropout_in": self.dropout_in,
             "in_proj": self.in_proj,
             "condition_in_proj": self.condition_in_proj,
-            **{f"blocks.{i}": self.block for i in range(self.num_blocks)},
+            **{f"blocks.{i}": block for i, block in enumerate(self.blocks)},
             "out_norm": self.norm,
             "out_proj": self.out_proj,
         }
@@ -69,6 +109,11 @@ class _Trunk(Component):
         """What the module takes besides its children, which carry the widths."""
         names = ("in_channels", "data_dim", "gradient_checkpointing")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def condition_dim(self) -> Optional[int]:
+        """What its blocks need; a projection of the condition keeps the width."""
+        return next((block.condition_dim for block in self.blocks if block.condition_dim), None)
 
     def inputs(self, spec: InputSpec, batch: Shape) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The input, and the condition if there is one."""
@@ -86,6 +131,8 @@ class ResidualNetwork(_Trunk):
     """Residual blocks between two projections, for dense prediction."""
 
     rules = (
+        *_Trunk.rules,
+        channels_last("norm"),
         Require(
             "len(target_size) == data_dim",
             at="target_size",

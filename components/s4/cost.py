@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from components.s4.schema import S4Kernel
 
 
-def discretize(kernel: S4Kernel, tape: Tape) -> None:
-    """Steps, eigenvalues, 2 C and the bilinear rule."""
+def discretize(kernel: S4Kernel, tape: Tape, *, powers: bool = True) -> None:
+    """Steps, eigenvalues, 2 C and the bilinear rule; without `powers`, A is not used."""
+    n, steps = kernel.stored_states, kernel.steps_per_feature
     ssm_cost.continuous(tape, kernel)
-    tape.complex(2 * kernel.channels * kernel.d_model * kernel.stored_states)
-    ssm_cost.bilinear(tape, kernel.d_model, kernel.stored_states, kernel.rank, kernel.steps_per_feature)
+    ssm_cost.scaled(tape, kernel.channels * kernel.d_model * n)
+    ssm_cost.bilinear(tape, kernel.d_model, n, kernel.rank, steps, powers=powers)
 
 
 def transition(kernel: S4Kernel, tape: Tape, rows: int) -> None:
@@ -26,7 +27,8 @@ def transition(kernel: S4Kernel, tape: Tape, rows: int) -> None:
 def response(kernel: S4Kernel, tape: Tape, length: int, starts: int) -> None:
     """Kernels of `starts` starting states."""
     n, rank = kernel.stored_states, kernel.rank
-    ssm_cost.low_rank_kernel(tape, kernel.d_model, n, rank, kernel.channels, length, starts)
+    steps = kernel.steps_per_feature
+    ssm_cost.low_rank_kernel(tape, kernel.d_model, n, rank, kernel.channels, length, starts, steps)
 
 
 def final_state(kernel: S4Kernel, tape: Tape, length: int, batch: int) -> None:

@@ -71,6 +71,7 @@ CASES = (
         }
     ),
     Case({**_BLOCKS_LEARNABLE, "num_blocks": 1, "omega_0_max": 1000.0}),
+    Case({**_BLOCKS, "omega_0_extent": 3}, warns=("omega-extent",)),
     Case({**_SIREN_PE, "type": "SIRENPositionalEmbeddingND"}, params=18, source="nvsubquadratic 0.2.0: 6 x 2 + 6"),
     Case({**_SIREN_PE, "data_dim": 3, "L_cache": [4, 3, 2], "use_bias": False}, shape=(5, 3, 4)),
     Case({**_MULTI_PE, "type": "MultiOmegaSIRENPositionalEmbeddingND"}),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from components.functional.coordinates import grid
-from registry.shapes import Shape
+from registry.shapes import Constant, Shape
 from registry.tape import Tape
 
 if TYPE_CHECKING:
@@ -28,11 +28,14 @@ def embedding(config: _Embedding | _Kernel, tape: Tape, seq_lens: Sequence[int])
     """Samples per axis -> embedding (1, *taps, embedding_dim) and positions (1, *taps, D)."""
     positions = grid(tape, seq_lens, config.data_dim)
     if config.learns_omega:
-        # Clamp the scales, turn them into frequencies, multiply weight and bias by these.
-        tape.elementwise(config.embedding_dim * (2 + config.data_dim + config.use_bias))
-    h = tape.linear(positions, config.embedding_dim, bias=config.use_bias)
-    tape.transcendental(h.size)
-    return h, positions
+        # Clamp the scales (in place), turn them into frequencies, multiply weight and bias by these.
+        scales = Shape((config.embedding_dim,))
+        tape.pointwise("clamp", Constant(scales))
+        omegas = tape.fan_out(tape.pointwise("scale", scales), 1 + config.use_bias)
+        tape.multiply(Shape((config.embedding_dim, config.data_dim)), omegas + (1,))
+        if config.use_bias:
+            tape.multiply(scales, omegas)
+    return tape.pointwise("sin", tape.linear(positions, config.embedding_dim, bias=config.use_bias)), positions
 
 
 def kernel_parameters(config: _Kernel) -> dict[str, tuple[int, ...]]:
@@ -55,23 +58,21 @@ def kernel(
     """Samples per axis -> kernel (1 or B, *taps, out_dim) and positions (1, *taps, D)."""
     h, positions = embedding(config, tape, seq_lens)
     modulated = conditioning is not None and config.film is not None
-    if modulated:
-        tape.run("film_generator", conditioning)
+    modulations = list(tape.run("film_generator", conditioning)) if modulated else []
     if modulated and config.film_after_pos_embed:
-        h = _modulate(tape, h, conditioning)
-    for _ in range(config.num_hidden):
-        h = tape.linear(h, config.mlp_hidden_dim, bias=config.use_bias)
-        tape.transcendental(h.size)
+        h = _modulate(tape, h, *modulations.pop(0))
+    for i in range(config.num_hidden):
+        h = tape.pointwise("sin", tape.linear(h, config.mlp_hidden_dim, bias=config.use_bias))
         if modulated:
-            h = _modulate(tape, h, conditioning)
+            h = _modulate(tape, h, *modulations[i])
     return tape.linear(h, config.out_dim, bias=config.use_bias), positions
 
 
-def _modulate(tape: Tape, h: Shape, conditioning: Shape | None) -> Shape:
-    """Scale and shift: (1 or B, *taps, M) -> (B, *taps, M)."""
-    modulated = Shape(h if conditioning is None else (conditioning[0], *h[1:]))
-    tape.elementwise(2 * modulated.size)
-    return modulated
+def _modulate(tape: Tape, h: Shape, scale: Shape, shift: Shape) -> Shape:
+    """Scale and shift, both (B, M): (1 or B, *taps, M) -> (B, *taps, M)."""
+    axes = (1,) * (len(h) - 2)
+    scaled = tape.multiply(scale.view(scale[0], *axes, scale[1]), h)
+    return tape.plus(scaled, shift.view(shift[0], *axes, shift[1]))
 
 
 def kernel_flop_count(config: _Kernel, tape: Tape, seq_lens: Sequence[int], conditioning: Shape | None = None) -> None:

@@ -92,6 +92,21 @@ def uniform(one: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return net(**{"block": one, "num_blocks": 2, "layer_pattern": None, "layer_types": None, **fields})
 
 
+def blocks(**kernel: Any) -> dict[str, Any]:
+    """A network of one Hyena with a block-diagonal kernel."""
+    found = mixer()
+    found["mixer"]["global_conv"] |= {
+        "kernel": {
+            "type": "block_diagonal_multi_omega_siren_kernel_nd",
+            **{"num_blocks": 2, "mlp_hidden_dim": 6, "num_layers": 3, "embedding_dim": 4, "use_bias": True},
+            **kernel,
+        },
+        "mask": "identity",
+    }
+    one = block({"type": "vit5_hyena_adapter", "inner_mixer": found})
+    return net(layer_pattern="H", layer_types={"H": one}, scale_omega_0=True)
+
+
 def without(config: dict[str, Any], field: str) -> dict[str, Any]:
     """`config` with a field left out."""
     return {name: value for name, value in config.items() if name != field}
@@ -100,6 +115,7 @@ def without(config: dict[str, Any], field: str) -> dict[str, Any]:
 _ALONE = {"type": "vit5_hyena_adapter", "inner_mixer": alone_mixer(), "grid_w": 4}
 _FILMED = block({**_ALONE, "inner_mixer": alone_mixer(True)}, hidden_dim=8, num_registers=4, register_start_idx=13)
 _INITS = {"init_fn_qkv_proj": {"type": "trunc_normal", "std": 0.02}, "init_fn_out_proj": "trunc_normal"}
+_KERNEL = "layer_types.H.sequence_mixer.inner_mixer.mixer.global_conv.kernel"
 _SOURCE = "nvsubquadratic 0.2.0, built with these options"
 
 CASES = (
@@ -128,8 +144,11 @@ CASES = (
     Case(net(layer_pattern="H", layer_types={"H": block(adapter(True), register_pooling=POOLING)})),
 )
 
+_INNER_TYPE = "block.sequence_mixer.inner_mixer.type"
+
 INVALID = (
     Invalid(alone(num_heads=5), "heads", "num_heads", "num_heads=5"),
+    Invalid(alone(qk_norm={"type": "l2_norm", "dim": 1}), "channels-first", "qk_norm"),
     Invalid(alone(num_heads=4), "rotary-width", "num_heads", "24 / 4 = 6"),
     Invalid(alone(num_registers=8), "square-registers", "num_registers", "got 8"),
     Invalid(without(alone(), "num_patches_h"), "missing-field", "num_patches_h"),
@@ -160,6 +179,9 @@ INVALID = (
     Invalid(
         {**_FILMED, "register_pooling": {**POOLING, "num_registers": 3}}, "mismatch", "register_pooling.num_registers"
     ),
+    Invalid(uniform(block(adapter(inner_mixer=attention())), readout="gap"), "sequence-rank", _INNER_TYPE),
+    Invalid(uniform(block(attention()), layer_scale_init=1.0), "unknown-field", "layer_scale_init"),
+    Invalid(uniform(block(attention(), grn="rms_norm_channel_first")), "channels-first", "block.grn"),
     Invalid(net(patch_size=5), "patch-size", "patch_size"),
     Invalid(net(patch_size=32), "patch-size", "patch_size"),
     Invalid(net(readout="mean"), "bad-value", "readout"),
@@ -181,6 +203,8 @@ INVALID = (
     Invalid(net(padding_types=["A", "H"]), "token-count", "padding_types"),
     Invalid(net(padding_types=[]), "grid-width", "padding_types"),
     Invalid(uniform(block(adapter())), "grid-width", "num_registers"),
+    Invalid(blocks(L_cache=9), "extent-differs", f"{_KERNEL}.L_cache"),
+    Invalid(blocks(scale_omega_0=False), "scale-omega", f"{_KERNEL}.scale_omega_0"),
     Invalid(uniform(block(attention(has_cls=True)), readout="gap"), "mismatch", "block.sequence_mixer.has_cls"),
     Invalid(uniform(block(attention(num_registers=9))), "mismatch", "block.sequence_mixer.num_registers", "to be 4"),
     Invalid(uniform(block(attention(), register_start_idx=1)), "mismatch", "block.register_start_idx", "to be 17"),

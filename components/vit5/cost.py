@@ -44,8 +44,7 @@ def attention_forward(attention: ViT5Attention, tape: Tape, x: Shape) -> Shape:
     for name in ("q_norm", "k_norm"):
         if name in attention.parts:
             tape.run(name, heads)
-        # x cos + [-b, a] sin: half of the elements are negated, two products, one sum.
-        tape.elementwise(heads.size // 2 + 3 * heads.size)
+        tape.rotate(heads)
     tape.attention(batch, attention.num_heads, tokens, tokens, attention.head_dim)
     return tape.linear(x, width, bias=attention.out_proj_bias)
 
@@ -97,17 +96,17 @@ def block_parameters(block: ViT5ResidualBlock) -> Shapes:
 
 def block_forward(block: ViT5ResidualBlock, tape: Tape, x: Shape, condition: Shape | None = None) -> Shape:
     """(B, T, C) -> (B, T, C): two residual branches."""
-    normed = tape.run("input_norm", x)
+    normed = tape.run("input_norm", tape.fan_out(x))
     conditioning = {}
     if block.register_pooling is not None:
-        registers = _registers(block, normed)
+        registers = _registers(block, tape.fan_out(normed))
         conditioning["conditioning"] = tape.run("register_pooling", registers)
     mixed = tape.run("sequence_mixer", normed, **conditioning)
     if block.grn is not None:
         mixed = tape.run("grn", mixed)
-    _close_branch(block, tape, mixed, x)
-    _close_branch(block, tape, tape.run("mlp", tape.run("mlp_norm", x)), x)
-    return x
+    x = _close_branch(block, tape, mixed, x)
+    mixed = tape.run("mlp", tape.run("mlp_norm", tape.fan_out(x)))
+    return _close_branch(block, tape, mixed, x)
 
 
 def block_flop_count(block: ViT5ResidualBlock, tape: Tape, x: Shape) -> None:
@@ -122,11 +121,13 @@ def block_flop_count(block: ViT5ResidualBlock, tape: Tape, x: Shape) -> None:
         tape.published(2 * x[1] * block.hidden_dim)
 
 
-def _close_branch(block: ViT5ResidualBlock, tape: Tape, branch: Shape, x: Shape) -> None:
+def _close_branch(block: ViT5ResidualBlock, tape: Tape, branch: Shape, x: Shape) -> Shape:
     """Scale the branch and add it to `x`; stochastic depth only acts while training."""
     if branch != x:
         raise ValueError(f"Expected a branch of shape {tuple(x)}, got {tuple(branch)}")
-    tape.elementwise(branch.size * (2 if block.layer_scale_init > 0 else 1))
+    if block.layer_scale_init > 0:
+        branch = tape.multiply(branch, Shape((block.hidden_dim,)))
+    return tape.plus(x, branch)
 
 
 def _registers(block: ViT5ResidualBlock, x: Shape) -> Shape:
@@ -163,16 +164,31 @@ def net_forward(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
         raise ValueError(f"Expected images of shape {('B', *expected)}, got {tuple(images)}")
     batch = images[0]
     patches = Shape((batch, net.hidden_dim, net.grid, net.grid))
-    tape.conv(patches, net.in_channels, (net.patch_size, net.patch_size), bias=False)
-    tape.elementwise(patches.size)
-    for i, sees_padding in enumerate(net.sees_padding):
-        tape.run(f"blocks.{i}", Shape((batch, net.num_tokens + sees_padding * net.padding, net.hidden_dim)))
+    side = (net.patch_size, net.patch_size)
+    tape.conv(patches, net.in_channels, side, bias=False, needs_grad=images.needs_grad)
+    embedded = Shape((batch, net.num_patches, net.hidden_dim))
+    tape.plus(embedded, Shape((1, *embedded[1:])))
+    extra = net.num_tokens - net.num_patches
+    tape.expand(Shape((1, extra, net.hidden_dim)), Shape((batch, extra, net.hidden_dim)))
+    _run_blocks(net, tape, batch)
     if net.readout == "register_concat":
         registers = Shape((batch, net.num_registers, net.hidden_dim))
         tape.linear(registers, net.head_dim // net.num_registers, bias=False)
     elif net.readout == "gap":
-        tape.reduction(patches.size)
+        tape.mean(embedded, Shape((batch, net.hidden_dim)))
     return tape.linear(tape.run("out_norm", Shape((batch, net.head_dim))), net.num_classes, bias=False)
+
+
+def _run_blocks(net: ViT5ClassificationNet, tape: Tape, batch: int) -> None:
+    """Run the blocks, some of which see padding: it is cut off for the others, and kept for the next that does."""
+    last = max((i for i, sees_padding in enumerate(net.sees_padding) if sees_padding), default=-1)
+    padded = False
+    for i, sees_padding in enumerate(net.sees_padding):
+        sees_padding = sees_padding and net.padding > 0
+        if padded and not sees_padding and i < last:
+            tape.fan_out(Shape((batch, net.num_tokens + net.padding, net.hidden_dim)))
+        tape.run(f"blocks.{i}", Shape((batch, net.num_tokens + sees_padding * net.padding, net.hidden_dim)))
+        padded = sees_padding
 
 
 def net_flop_count(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import Field
 
 from components.functional.channels import channels_last
+from components.functional.patterns import Blocks, Pattern, pattern_rules
 from components.vit5 import cost
-from registry.limits import LIMITS
 from registry.rules import Divides, Require
 from registry.schema import (
     Component,
@@ -28,8 +28,6 @@ from registry.schema import (
 from registry.shapes import Shape
 from registry.store import register
 
-Blocks = Annotated[int, Field(strict=True, ge=1, le=LIMITS.blocks)]
-Pattern = Annotated[str, Field(strict=True, pattern="^[A-Za-z0-9]+$", max_length=LIMITS.blocks)]
 Keys = Annotated[tuple[Annotated[str, Field(strict=True, pattern="^[A-Za-z0-9]$")], ...], Field(strict=False)]
 
 
@@ -261,7 +259,7 @@ class ViT5ResidualBlock(Component):
         "sequence_mixer",
         "identity",
         # Without register_pooling nothing arrives; the rule above says so, and a missing cond_dim need not.
-        gives={"hidden_dim": "hidden_dim", "cond_dim": "register_pooling and register_pooling.out_dim or hidden_dim"},
+        gives={"hidden_dim": "hidden_dim", "cond_dim": "register_pooling.out_dim or hidden_dim"},
     )
     sequence_mixer_norm: Component = slot("norm", "identity", gives=_NORMED, at="input_norm")
     mlp: Component = slot("channel_mixer", "identity", gives=_NORMED)
@@ -272,7 +270,8 @@ class ViT5ResidualBlock(Component):
     register_pooling: Optional[Component] = slot(
         "register_readout",
         default=None,
-        gives={"hidden_dim": "hidden_dim", "num_registers": "num_registers or None"},
+        # Without registers there is nothing to pool; the rule above says so, and their number is unknown here.
+        gives={"hidden_dim": "hidden_dim", "num_registers": "num_registers // min(1, num_registers)"},
         description="Pools the normed registers into the conditioning vector of the mixer.",
     )
     num_registers: Count = follows("num_registers", "Number of register tokens.", default=0)
@@ -340,49 +339,7 @@ class ViT5ClassificationNet(Component):
     paper = "Dosovitskiy et al. 2021 (arXiv:2010.11929); registers: Darcet et al. 2024 (arXiv:2309.16588)"
     rules = (
         Divides("patch_size", ("image_size",), at="patch_size", code="patch-size", why="patches tile the image"),
-        Require(
-            "block is not None or layer_pattern is not None or layer_types is not None",
-            at="layer_pattern",
-            code="no-blocks",
-            message="Expected block, or layer_pattern with layer_types, got neither",
-            hint="give block what every block is, such as a vit5_residual_block",
-            why="the network needs blocks",
-        ),
-        Require(
-            "block is None or layer_pattern is None",
-            at="block",
-            code="block-or-pattern",
-            message="Expected either block or layer_pattern, got both",
-            hint="leave one of them out",
-            why="each of them says what every block is",
-        ),
-        Require(
-            "(layer_pattern is None) == (layer_types is None)",
-            at="layer_types",
-            when="layer_pattern is not None or layer_types is not None",
-            code="pattern-and-types",
-            message="Expected layer_pattern and layer_types together, got only one of them",
-            hint="give the other one as well",
-            why="the pattern is written in the keys of layer_types",
-        ),
-        Require(
-            "all(char in layer_types for char in layer_pattern)",
-            at="layer_pattern",
-            when="layer_pattern is not None and layer_types is not None",
-            code="unknown-layer-type",
-            message="Expected layer_pattern to be written in {', '.join(sorted(layer_types))}, got {layer_pattern}",
-            hint="add the missing characters to layer_types, or change the pattern",
-            why="every character names a layer type",
-        ),
-        Require(
-            "all(len(name) == 1 for name in layer_types)",
-            at="layer_types",
-            when="layer_types is not None",
-            code="layer-type-name",
-            message="Expected layer types of one character, got {', '.join(sorted(layer_types))}",
-            hint="name each layer type by a single letter",
-            why="layer_pattern has one character per block",
-        ),
+        *pattern_rules("vit5_residual_block"),
         Require(
             "num_registers > 0",
             at="num_registers",
@@ -415,7 +372,10 @@ class ViT5ClassificationNet(Component):
     num_classes: Dim
     hidden_dim: Dim = Field(description="Width of the tokens.")
     num_blocks: Blocks = follows(
-        "layer_pattern and len(layer_pattern)", "Number of blocks.", code="pattern-length"
+        "len(layer_pattern) if layer_pattern else None",
+        "Number of blocks.",
+        code="pattern-length",
+        why="the pattern names every block",
     )
     patch_size: Dim = Field(description="Side of a patch in pixels.")
     image_size: Dim = Field(description="Side of the image in pixels.")

@@ -1,0 +1,248 @@
+"""The backward tape: what the gradients of a forward pass cost, read off the same rules as the forward pass.
+
+A component's `forward(self, tape, *shapes)` run on a `BackwardTape` records the operations of its backward pass. The
+gradients of all outputs arrive; parameters are trainable; a tensor has a gradient unless its shape is a `Constant`, and
+so has everything made of such a tensor or of a parameter. A component whose forward counts bare numbers says in a
+method `backward`, of the same arguments and result, what its backward pass costs, by `BackwardTape.record`; one that
+does not is an error, never zero.
+
+Dropout and drop path are inactive, as in evaluation, and nothing is recomputed: these are the operations that the
+gradient needs, not those that checkpointing repeats. The rules are the derivatives as torch writes them down:
+
+=================== ================================================================================================
+operation           count
+=================== ================================================================================================
+product, linear     matmul of the forward pass once per factor that has a gradient; bias: reduction rows out - out
+convolution         conv once for the input, once for the weight; bias: reduction outputs - C_out
+attention           four products of 2BHTS d; softmax 4n - r; the scale BHTS
+pointwise           see `DERIVATIVES`
+broadcast           every axis that was repeated is summed: reduction n - m; gather: reduction n
+multiply            elementwise n per factor; divide: n for the numerator, 4n for the denominator
+mean, 2-norm        elementwise n; elementwise 2n + r
+layer, group norm   elementwise 8n + 2r (7n + 2r without a scale), reduction 2n - 2r; scale: elementwise n and
+                    reduction n - D, shift: reduction n - D
+real transform      itself; the inverse also doubles the frequencies that stand for two: complex 2 each
+complex product     complex 6n per factor
+tensor used k times its gradients are added: elementwise (k - 1) n
+=================== ================================================================================================
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from registry.errors import CostUnknown
+from registry.schema import Component
+from registry.shapes import Shape, joined
+from registry.tape import Tape
+
+DERIVATIVES: Mapping[str, tuple[int, int]] = {
+    "abs": (2, 0),
+    "clamp": (2, 0),
+    "clamp_min": (1, 0),
+    "cos": (2, 1),
+    "exp": (1, 0),
+    "gelu": (9, 2),
+    "gelu_tanh": (17, 1),
+    "neg": (1, 0),
+    "reciprocal": (3, 0),
+    "relu": (1, 0),
+    "rsqrt": (4, 0),
+    "scale": (1, 0),
+    "shift": (0, 0),
+    "sigmoid": (3, 0),
+    "silu": (5, 1),
+    "sin": (1, 1),
+    "sinh": (1, 1),
+    "softplus": (1, 1),
+    "square": (2, 0),
+    "tanh": (3, 0),
+}
+"""Function of `tape.POINTWISE` -> elementwise and transcendental operations per element of the gradient."""
+
+
+class BackwardTape(Tape):
+    """Records one backward pass over the shapes of the forward pass."""
+
+    def __init__(self) -> None:
+        """An empty tape."""
+        super().__init__(method="backward")
+
+    def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Constants equal other shapes, but not for the backward pass."""
+        flags = tuple(isinstance(value, Shape) and value.needs_grad for value in (*args, *kwargs.values()))
+        return super()._key(config, args, kwargs), flags
+
+    def _rule(self, config: Component) -> Callable[..., Any]:
+        rule: Callable[..., Any] = getattr(config, self.method, config.forward)
+        return rule
+
+    def record(self, **counts: int) -> None:
+        """Operations of the backward pass by kind, for the methods `backward` of components."""
+        for kind, count in counts.items():
+            self._count(kind, count)
+
+    def add(self, kind: str, count: int) -> None:
+        """Refuse a bare number: its derivative is not known.
+
+        Raises:
+            CostUnknown: always; names the component now running.
+        """
+        name = self._open[-1].config.entry.name
+        raise CostUnknown(f"Expected every component to have a rule for its backward pass, got none for {name}")
+
+    # ---- products ---------------------------------------------------------------------------------------------
+
+    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1) -> None:
+        """The gradients of both factors."""
+        self._count("matmul", 4 * batch * rows * inner * columns)
+
+    def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
+        """The gradients of weight, bias and input."""
+        rows = x.size // x[-1] if x[-1] else 0
+        self._count("matmul", (1 + x.needs_grad) * 2 * rows * x[-1] * out_features)
+        if bias:
+            self._count("reduction", (rows - 1) * out_features)
+        return Shape((*x[:-1], out_features))
+
+    def conv(
+        self,
+        output: Shape,
+        in_channels: int,
+        kernel: Sequence[int],
+        *,
+        groups: int = 1,
+        bias: bool,
+        needs_grad: bool = True,
+    ) -> Shape:
+        """The gradients of weight, bias and input."""
+        self._count("conv", (1 + needs_grad) * 2 * output.size * (in_channels // groups) * math.prod(kernel))
+        if bias:
+            self._count("reduction", output.size - output[1])
+        return Shape(output)
+
+    def conv_transpose(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
+        """The gradients of weight, bias and input."""
+        self._count("conv", (1 + x.needs_grad) * 2 * x.size * (output[1] // groups) * math.prod(kernel))
+        if bias:
+            self._count("reduction", output.size - output[1])
+        return Shape(output)
+
+    def attention(self, batch: int, heads: int, queries: int, keys: int, head_dim: int) -> None:
+        """The gradients of values and weights, the softmax, its scale, the gradients of queries and keys."""
+        scores = batch * heads * queries * keys
+        self._count("matmul", 8 * scores * head_dim)
+        self._count("elementwise", scores)
+        self.softmax(scores, batch * heads * queries)
+
+    # ---- functions of single numbers, and of pairs ------------------------------------------------------------
+
+    def pointwise(self, function: str, x: Shape) -> Shape:
+        """The gradient times the derivative."""
+        if x.needs_grad:
+            elementwise, transcendental = DERIVATIVES[function]
+            self.record(elementwise=elementwise * x.size, transcendental=transcendental * x.size)
+        return x
+
+    def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
+        """What the gradient takes."""
+        for kind, operations in backward.items():
+            self._count(kind, count * operations)
+
+    def multiply(self, left: Shape, right: Shape) -> Shape:
+        """The gradient times the other factor."""
+        output = joined(left, right)
+        for factor in (left, right):
+            self._broadcast(factor, output, elementwise=1)
+        return output
+
+    def divide(self, left: Shape, right: Shape) -> Shape:
+        """G / b for the numerator, - g (a / b / b) for the denominator."""
+        output = joined(left, right)
+        self._broadcast(left, output, elementwise=1)
+        self._broadcast(right, output, elementwise=4)
+        return output
+
+    def plus(self, left: Shape, right: Shape) -> Shape:
+        """The gradient itself."""
+        output = joined(left, right)
+        for term in (left, right):
+            self._broadcast(term, output)
+        return output
+
+    def complex_multiply(self, left: Shape, right: Shape) -> Shape:
+        """The gradient times the conjugate of the other factor."""
+        output = joined(left, right)
+        for factor in (left, right):
+            if factor.needs_grad:
+                self.record(complex=6 * output.size, reduction=2 * (output.size - factor.size))
+        return output
+
+    def rotate(self, x: Shape) -> Shape:
+        """The rotation backwards, and the sum of the two uses of `x`."""
+        return super().rotate(x) if x.needs_grad else x
+
+    def fan_out(self, x: Shape, uses: int = 2) -> Shape:
+        """The sum of the gradients."""
+        if x.needs_grad:
+            self._count("elementwise", max(uses - 1, 0) * x.size)
+        return x
+
+    def expand(self, x: Shape, output: Shape) -> Shape:
+        """The sum over what was repeated."""
+        self._broadcast(x, output)
+        return x.view(*output)
+
+    def gather(self, x: Shape, output: Shape) -> Shape:
+        """Every gradient is added where its element came from."""
+        if x.needs_grad:
+            self._count("reduction", output.size)
+        return x.view(*output)
+
+    def _broadcast(self, x: Shape, output: Shape, elementwise: int = 0) -> None:
+        """Some operations per element of `output` give a gradient, which is summed to the shape of `x`."""
+        if x.needs_grad:
+            self.record(elementwise=elementwise * output.size, reduction=output.size - x.size)
+
+    # ---- reductions and norms ---------------------------------------------------------------------------------
+
+    def mean(self, x: Shape, output: Shape) -> Shape:
+        """The gradient over the number of elements."""
+        if x.needs_grad:
+            self._count("elementwise", x.size)
+        return x.view(*output)
+
+    def norm(self, x: Shape, output: Shape) -> Shape:
+        """G x / norm, 0 where the norm is."""
+        if x.needs_grad:
+            self._count("elementwise", 2 * x.size + output.size)
+        return x.view(*output)
+
+    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
+        """With h = (x - mean) rstd: dx = rstd (g w - mean(g w) - h mean(g w h)), dw = sum(g h), db = sum(g)."""
+        if x.needs_grad or affine:
+            self._count("elementwise", 2 * x.size)
+        if x.needs_grad:
+            self.record(elementwise=(5 + (affine > 0)) * x.size + 2 * rows, reduction=2 * x.size - 2 * rows)
+        if affine:
+            self.record(elementwise=x.size, reduction=affine * (x.size - channels))
+        return Shape(x) if affine else x
+
+    def softmax(self, count: int, rows: int) -> None:
+        """Y (g - sum(g y)): 4 n - r."""
+        self._count("softmax", 4 * count - rows)
+
+    # ---- transforms -------------------------------------------------------------------------------------------
+
+    def rfft(self, count: int, lengths: Sequence[int], *, needs_grad: bool = True) -> None:
+        """The adjoint of a real transform is one of the same size."""
+        if needs_grad:
+            super().rfft(count, lengths)
+
+    def irfft(self, count: int, lengths: Sequence[int]) -> None:
+        """A real transform, whose inner frequencies are doubled: the half spectrum stands for both halves."""
+        *outer, last = lengths
+        super().irfft(count, lengths)
+        self._count("complex", 2 * count * math.prod(outer) * (last - last // 2 - 1))

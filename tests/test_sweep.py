@@ -1,0 +1,225 @@
+"""Sweeps: every point equals a plan of its own, nothing invalid is silent, order flips where the integers say."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import registry
+from registry import sweep as module
+from registry.breakdown import By, breakdown
+from registry.cost import CONVENTIONS, DTYPE_BYTES, cost
+from registry.errors import Unreadable
+from registry.plan import load
+from registry.sweep import Base, Point, count, crossovers, override, parse_axis, sweep
+
+MLP: dict[str, Any] = {"network": {"type": "mlp", "dim": 6, "activation": "gelu"}, "input": {"shape": [5, 6]}}
+
+
+# ---- points -----------------------------------------------------------------------------------------------------
+
+
+def test_a_point_is_what_a_plan_of_its_own_costs() -> None:
+    grid = {"patch_size": [8, 16], "image_size": [112, 224, 230]}
+    points = list(sweep(["vit5_hybrid", "vit5_full_attention"], grid, overrides=["num_registers=9"], batch=3))
+    assert len(points) == 12
+    assert [tuple(point.values.values()) for point in points[:6]] == list(itertools.product(*grid.values()))
+    for point in points:
+        assert dict(point.values).keys() == grid.keys()
+        if point.values["image_size"] == 230:
+            assert not point.valid
+            assert point.flops is point.params is point.kinds is None
+            assert [problem.code for problem in point.problems] == ["patch-size"]
+            continue
+        plan = load(point.preset, ["num_registers=9", *[f"{key}={value}" for key, value in point.values.items()]])
+        found = cost(plan, batch=3)
+        assert (point.params, point.flops, point.kinds) == (found.params, found.flops, found.kinds)
+
+
+def test_mappings_files_and_conventions(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text("network: {type: mlp, dim: 6, activation: gelu}\ninput: {shape: [5, 6]}\n")
+    points = list(
+        sweep([MLP, tmp_path / "net.yaml"], {"expansion_factor": [1.0, 2.0]}, convention="matmul", unit="mac")
+    )
+    assert [point.flops for point in points] == [360, 720, 360, 720]
+    assert [point.preset for point in points] == ["<mapping>"] * 2 + [str(tmp_path / "net.yaml")] * 2
+
+
+def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = sweep(["vit5_hybrid"], {"num_classes": [10, 20, 30]})
+    monkeypatch.setattr(module, "documents", None)
+    monkeypatch.setattr("registry.sources.read_file", None)
+    assert [point.valid for point in points] == [True] * 3
+
+
+def test_every_kind_of_value_can_be_swept() -> None:
+    values: list[Any] = ["gelu", "swiglu", "gelo", None, 3, {"a": [1]}, "x: y", True]
+    points = list(sweep([MLP], {"activation": values}))
+    assert [point.valid for point in points] == [True, True] + [False] * 6
+    assert [point.values["activation"] for point in points] == values
+    (norm,) = sweep(["vit5_full_attention"], {"layer_types.A.mlp": [{"type": "mlp", "activation": "relu"}]})
+    assert norm.valid
+
+
+def test_what_cannot_be_counted_is_a_problem_of_its_point() -> None:
+    conv = {"network": {"type": "conv1d", "in_channels": 2, "out_channels": 2, "kernel_size": 3}}
+    (point,) = sweep([conv], {"padding": [1]})
+    assert [problem.code for problem in point.problems] == ["cost-unknown"]
+    assert "input" in point.problems[0].message
+    (override_,) = sweep([MLP], {"a b": [1]})
+    assert [problem.code for problem in override_.problems] == ["bad-override"]
+
+
+def test_wrong_arguments_are_refused_before_anything_runs() -> None:
+    with pytest.raises(ValueError, match="at most 100,000 points, got 1,000,000"):
+        sweep([MLP], {"a": range(1000), "b": range(1000)})
+    assert count([MLP, MLP], {"a": [1, 2], "b": [3, 4, 5]}) == 12
+    with pytest.raises(Unreadable):
+        sweep(["nowhere"], {"a": [1]})
+    with pytest.raises(ValueError, match="batch"):
+        list(sweep([MLP], {"dim": [6]}, batch=0))
+    assert list(sweep([MLP], {"dim": []})) == []
+
+
+def test_a_base_is_not_changed_by_its_variations() -> None:
+    base = Base("vit5_hybrid")
+    before = base.point({})
+    base.point({"hidden_dim": 192, "layer_types.H.mlp.expansion_factor": 2.0})
+    assert base.point({}) == before
+    assert before.flops == cost(load("vit5_hybrid")).flops
+
+
+# ---- crossovers -------------------------------------------------------------------------------------------------
+
+
+def test_the_crossover_of_hyena_and_attention() -> None:
+    points = list(sweep(["vit5_full_attention", "vit5_full_hyena"], {"image_size": range(208, 305, 16)}))
+    (flip,) = crossovers(points, "image_size")
+    assert (flip.cheaper, flip.dearer) == ("vit5_full_hyena", "vit5_full_attention")
+    assert (flip.before, flip.at, dict(flip.fixed)) == (256, 272, {})  # 17 x 17 patches
+    costs = {(point.preset, point.values["image_size"]): point.flops or 0 for point in points}
+    assert flip.flops == (costs["vit5_full_hyena", 272], costs["vit5_full_attention", 272])
+    assert costs["vit5_full_hyena", 256] > costs["vit5_full_attention", 256]
+
+
+def _points(preset: str, flops: dict[Any, int | None], **fixed: Any) -> list[Point]:
+    return [Point(preset, {"n": n, **fixed}, flops=value) for n, value in flops.items()]
+
+
+def test_crossovers_compare_exactly_and_skip_what_is_missing() -> None:
+    big = 10**30
+    one = _points("one", {3: big, 1: big, 2: None, 4: big, 5: big, 6: 1})
+    other = _points("other", {1: big + 1, 2: 0, 3: big, 4: big - 1, 5: big, 6: 2, 7: 0})
+    found = [(flip.cheaper, flip.before, flip.at) for flip in crossovers([*one, *other], "n")]
+    assert found == [("other", 1, 4), ("one", 4, 6)]
+    assert crossovers(one, "n") == []
+    assert crossovers([*_points("one", {"a": 1, "b": 3}), *_points("other", {"a": 2, "b": 2})], "n") == []
+
+
+def test_crossovers_keep_other_values_apart() -> None:
+    points = [*_points("a", {1: 1, 2: 9}, p=4), *_points("b", {1: 5, 2: 5}, p=4)]
+    points += [*_points("a", {1: 1, 2: 2}, p=8), *_points("b", {1: 5, 2: 5}, p=8)]
+    assert [(flip.at, dict(flip.fixed)) for flip in crossovers(points, "n")] == [(2, {"p": 4})]
+
+
+# ---- axes in writing --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("patch_size=4,8,16", (4, 8, 16)),
+        ("image_size=112:224:56", (112, 168, 224)),
+        ("image_size=112:200:56", (112, 168)),
+        ("n=1:4", (1, 2, 3, 4)),
+        ("n=1,10:30:10,100", (1, 10, 20, 30, 100)),
+        ("n=1:3,2,3", (1, 2, 3)),
+        ("lr=0.1:0.5:0.1", (0.1, 0.2, 0.3, 0.4, 0.5)),
+        ("lr=1e-3,1e-4", (1e-3, 1e-4)),
+        ("a.b.0=gelu, silu", ("gelu", "silu")),
+        ("norm=rms_norm,{type: rms_norm, eps: 1e-5},null", ("rms_norm", {"type": "rms_norm", "eps": 1e-5}, None)),
+        ("shape=[28, 28],[32, 32]", ([28, 28], [32, 32])),
+        ("x=true", (True,)),
+        ("n=-2:2:2", (-2, 0, 2)),
+    ],
+)
+def test_axes(text: str, values: tuple[Any, ...]) -> None:
+    assert parse_axis(text) == (text.partition("=")[0], values)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "n", "=1", "n=", "n=5:1", "n=1:5:0", "n=1:5:-1", "n=1:10000000", "n=[1", "n=*a", "n=a:b: d"]
+)
+def test_what_is_no_axis(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^Expected "):
+        parse_axis(text)
+
+
+def test_overrides_read_back_as_they_were() -> None:
+    for value in (
+        1,
+        -1,
+        0.1,
+        1e-12,
+        1e22,
+        "a",
+        "1",
+        "true",
+        "a, b",
+        "é\n",
+        None,
+        True,
+        [1, "x"],
+        {"type": "a", "b": [1.5]},
+    ):
+        (point,) = sweep([MLP], {"note": [value]})
+        assert [problem.code for problem in point.problems] in (["unknown-field"], ["unprintable"]), override(
+            "k", value
+        )
+
+
+# ---- breakdowns and memory --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("by", ["path", "component", "kind"])
+@pytest.mark.parametrize("depth", [None, 0, 1, 2])
+def test_shares_add_up(convention: Any, by: By, depth: int | None) -> None:
+    found = cost(load("vit5_hybrid"), convention=convention)
+    shares = breakdown(found, by, depth)
+    assert sum(share.flops for share in shares) == found.flops
+    if by != "kind":
+        assert sum(share.params or 0 for share in shares) == found.params
+    if convention == "all":
+        for kind, count in found.kinds.items():
+            assert sum(share.kinds.get(kind, 0) for share in shares) == count
+    assert len({share.name for share in shares}) == len(shares)
+
+
+def test_multiply_adds_add_up() -> None:
+    found = cost(load("vit5_hybrid"), unit="mac")
+    for by in ("path", "component", "kind"):
+        assert sum(share.flops for share in breakdown(found, by)) == found.flops  # type: ignore[arg-type]
+
+
+def test_memory_by_dtype() -> None:
+    plan = load("vit5_hybrid")
+    single = cost(plan).memory
+    for dtype, width in DTYPE_BYTES.items():
+        memory = cost(plan, dtype=dtype).memory
+        assert memory["param_bytes"] == plan.params * width
+        assert memory["buffer_bytes"] * 4 == single["buffer_bytes"] * width
+    with pytest.raises(ValueError, match="dtype"):
+        cost(plan, dtype="int8")
+
+
+def test_the_published_comparison() -> None:
+    points = sweep(["vit5_full_attention", "vit5_full_hyena"], {"patch_size": [4]}, convention="nvsubquadratic")
+    assert [point.flops for point in points] == [315_601_428_096, 153_678_406_848]
+
+
+def test_the_public_face_stays_small() -> None:
+    assert len(registry.__all__) <= 15
