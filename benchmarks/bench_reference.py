@@ -44,6 +44,10 @@ def ours_conv(extent: int, dim: int) -> nn.Module:
 
 
 def reference_net(patch: int) -> nn.Module:
+    return instantiate(reference_net_config(patch))
+
+
+def reference_net_config(patch: int) -> dict[str, Any]:
     """The reference's counterpart of `vit5_hybrid`: same pattern, widths and kernels."""
     dim, registers, grid = 384, 4, 224 // patch
     rows = -(-(grid**2 + 1 + registers) // grid)
@@ -89,29 +93,27 @@ def reference_net(patch: int) -> nn.Module:
         qk_norm=_norm(dim // 6),
     )
     grn = _call("grn.GlobalResponseNorm", dim=dim)
-    return _instantiate(
-        {
-            "__target__": "nvsubquadratic.networks.vit5_classification.ViT5ClassificationNet",
-            "in_channels": 3,
-            "num_classes": 1000,
-            "hidden_dim": dim,
-            "num_blocks": 12,
-            "patch_size": patch,
-            "image_size": 224,
-            "num_registers": registers,
-            "norm_cfg": _norm(dim),
-            "readout": "cls",
-            "layer_pattern": "HA" * 6,
-            "layer_types": {
-                "H": _call("vit5_residual_block.ViT5ResidualBlock", sequence_mixer_cfg=adapter, grn_cfg=grn, **block),
-                "A": _call("vit5_residual_block.ViT5ResidualBlock", sequence_mixer_cfg=attention, **block),
-            },
-        }
-    )
+    return {
+        "__target__": "nvsubquadratic.networks.vit5_classification.ViT5ClassificationNet",
+        "in_channels": 3,
+        "num_classes": 1000,
+        "hidden_dim": dim,
+        "num_blocks": 12,
+        "patch_size": patch,
+        "image_size": 224,
+        "num_registers": registers,
+        "norm_cfg": _norm(dim),
+        "readout": "cls",
+        "layer_pattern": "HA" * 6,
+        "layer_types": {
+            "H": _call("vit5_residual_block.ViT5ResidualBlock", sequence_mixer_cfg=adapter, grn_cfg=grn, **block),
+            "A": _call("vit5_residual_block.ViT5ResidualBlock", sequence_mixer_cfg=attention, **block),
+        },
+    }
 
 
 def reference_conv(extent: int, dim: int) -> nn.Module:
-    return _instantiate(_reference_conv(extent, dim))
+    return instantiate(_reference_conv(extent, dim))
 
 
 def _reference_conv(extent: int, dim: int) -> dict[str, Any]:
@@ -149,11 +151,12 @@ def _dropout() -> dict[str, Any]:
     return {"__target__": "torch.nn.Dropout", "p": 0.0}
 
 
-def _instantiate(config: dict[str, Any]) -> nn.Module:
-    from nvsubquadratic.lazy_config import instantiate
+def instantiate(config: dict[str, Any]) -> nn.Module:
+    """Build a module of the reference."""
+    from nvsubquadratic import lazy_config
     from omegaconf import OmegaConf
 
-    module: nn.Module = instantiate(OmegaConf.create(config))
+    module: nn.Module = lazy_config.instantiate(OmegaConf.create(config))
     return module
 
 

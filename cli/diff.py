@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli import example, inputs, render
-from cli.figures import counted, refuse_macs, said, unit_name
+from cli.figures import counted, refuse, said, unit_name
 from registry.cost import Counting
 from registry.diff import Change, Difference, Figure, diff
 
@@ -18,7 +18,7 @@ def diff_presets(
     left: str, right: str, overrides: tuple[list[str], list[str]], counting: Counting, dtype: str, form: str
 ) -> None:
     """Print what differs."""
-    refuse_macs(counting)
+    refuse(counting)
     plans = [inputs.load(preset, own) for preset, own in zip((left, right), overrides, strict=True)]
     found = diff(plans[0], plans[1], dtype=dtype, **counting)
     if form == "json":
@@ -67,8 +67,8 @@ def _figures(found: Difference, counting: Counting, dtype: str) -> None:
     kinds = [kind for kind in found.kinds if kind in left or kind in right]
     rows += [(f"  {kind}", Figure(left.get(kind, 0), right.get(kind, 0)), "") for kind in kinds]
     rows.append(("parameters", found.params, ""))
-    labels = {"param_bytes": f"  weights, {dtype}", "buffer_bytes": f"  buffers, {dtype}"}
-    rows += [(labels.get(name, f"  {name}"), figure, "B") for name, figure in found.memory.items()]
+    memory = {"param_bytes": "weights", "buffer_bytes": "buffers", "grad_bytes": "gradients"}
+    rows += [(f"  {memory.get(name, name)}, {dtype}", figure, "B") for name, figure in found.memory.items()]
     for label, figure, suffix in rows:
         style = "" if label.startswith(" ") else "bold"
         made.add_row(

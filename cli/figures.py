@@ -18,14 +18,17 @@ KIND_WIDTH = 10
 """Cells of the column of a kind, with the space before it; `transcendental` takes some more."""
 
 
-def refuse_macs(counting: Counting) -> None:
-    """Refuse multiply-adds of formulas that have none.
+def refuse(counting: Counting) -> None:
+    """Refuse what cannot be counted.
 
     Raises:
-        Refused: they are asked for.
+        Refused: multiply-adds of formulas that have none, or cached kernels while training.
     """
-    if counting["convention"] == "nvsubquadratic" and counting["unit"] == "mac":
+    published = counting["convention"] == "nvsubquadratic"
+    if published and counting["unit"] == "mac":
         raise Refused("Expected --unit flop with --convention nvsubquadratic, got mac: its formulas give FLOPs only")
+    if counting["mode"] == "train" and counting["cached_kernels"] and not published:
+        raise Refused("Expected --cached-kernels only with --mode forward, got train: training changes the kernels")
 
 
 def said(counting: Counting) -> str:

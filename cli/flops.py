@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli import compare, inputs, render, tree
-from cli.figures import cell, counted, kind_columns, refuse_macs, said, unit_name
+from cli.figures import cell, counted, kind_columns, refuse, said, unit_name
 from registry.breakdown import By, breakdown
 from registry.cost import Cost, Counting, cost
 from registry.tape import KINDS, PUBLISHED
@@ -22,7 +22,7 @@ def flops(
     form: str,
 ) -> None:
     """Print the cost of a preset, or of several side by side."""
-    refuse_macs(counting)
+    refuse(counting)
     plans = [inputs.load(preset, overrides) for preset in presets]
     costs = [(preset, cost(plan, dtype=dtype, **counting)) for preset, plan in zip(presets, plans, strict=True)]
     if form == "json":

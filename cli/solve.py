@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from cli import inputs, render
-from cli.figures import cell, refuse_macs, said, table, unit_name
+from cli.figures import cell, refuse, said, table, unit_name
 from cli.guard import FAILED, Refused
 from cli.sweep import parse_grid, written
 from registry.cost import Counting
@@ -30,7 +30,7 @@ def solve_budget(
     form: str,
 ) -> None:
     """Print the nearest candidates."""
-    refuse_macs(counting)
+    refuse(counting)
     targets = _targets(budget)
     found = _search(preset, _varied(vary), targets, limit, top, overrides, counting)
     if form == "json":

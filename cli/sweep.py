@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from cli import inputs, render
-from cli.figures import cell, counted, refuse_macs, said, table, unit_name
+from cli.figures import cell, counted, refuse, said, table, unit_name
 from cli.guard import Refused
 from registry.cost import Counting
 from registry.errors import InvalidConfig, Unreadable
@@ -21,7 +21,7 @@ def sweep_flops(
     presets: Sequence[str], overrides: list[str], axes: Sequence[str], counting: Counting, plot: Path | None, form: str
 ) -> None:
     """Print the cost of every point of a grid; plot it."""
-    refuse_macs(counting)
+    refuse(counting)
     grid = parse_grid(axes, "--sweep")
     if plot is not None:
         from cli import plotting

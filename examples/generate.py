@@ -50,23 +50,25 @@ class StateStepper:
 
 
 class CachedAttention:
-    """Causal attention over the keys and values of all tokens so far, each [B, heads, tokens, head_dim]."""
+    """Causal attention over the keys and values of all tokens so far, each [B, heads, 1, head_dim]."""
 
     def __init__(self, mixer: Any) -> None:
         """Start with no tokens."""
         self.mixer, self.attention = mixer, mixer.mixer
         if self.attention.apply_qk_norm or not (self.attention.use_rope and self.attention.is_causal):
             raise ValueError("Expected causal attention with rotary positions and without a norm of queries and keys")
-        self.past: tuple[Tensor, ...] | None = None
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
 
     def step(self, x: Tensor) -> Tensor:
         """[B, C] -> [B, C]."""
-        position = 0 if self.past is None else self.past[0].shape[-2]
+        position = len(self.keys)
         heads = self.mixer.qkv_proj(x).unflatten(-1, (3, self.attention.num_heads, 1, self.attention.head_dim))
         query, key, value = heads.unbind(1)
-        new = (self._rotate(key, position), value)
-        self.past = new if self.past is None else tuple(torch.cat(pair, 2) for pair in zip(self.past, new, strict=True))
-        mixed = F.scaled_dot_product_attention(self._rotate(query, position), *self.past, scale=self.attention.scale)
+        self.keys.append(self._rotate(key, position))
+        self.values.append(value)
+        keys, values = torch.cat(self.keys, dim=2), torch.cat(self.values, dim=2)
+        mixed = F.scaled_dot_product_attention(self._rotate(query, position), keys, values, scale=self.attention.scale)
         return self.mixer.out_proj(mixed.flatten(1))  # type: ignore[no-any-return]
 
     def _rotate(self, x: Tensor, position: int) -> Tensor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -78,20 +78,18 @@ def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
     return float((network(sequences(images)).argmax(-1) == labels).float().mean())
 
 
-def train(steps: int, seed: int = 0) -> tuple[nn.Module, float]:
+def train(steps: int, seed: int = 0, overrides: Sequence[str] = ()) -> tuple[nn.Module, float]:
     """Train for `steps` batches; the network and its accuracy on images it has not seen."""
     torch.manual_seed(seed)
     (images, labels), asked = digits(seed)
-    network = registry.build("s4d_classifier", OVERRIDES, seed=seed).train()
+    network = registry.build("s4d_classifier", [*OVERRIDES, *overrides], seed=seed).train()
     moves = optimizer(network)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        moves, lambda step: min(1.0, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
-    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(moves, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
     start = time.perf_counter()
     for step, (x, y) in enumerate(batches(images, labels, steps), start=1):
         loss = F.cross_entropy(network(sequences(x)), y, label_smoothing=0.05)
         moves.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         moves.step()
         schedule.step()
         if step % 100 == 0 or step == steps:

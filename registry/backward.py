@@ -2,9 +2,8 @@
 
 A component's `forward(self, tape, *shapes)` run on a `BackwardTape` records the operations of its backward pass. The
 gradients of all outputs arrive; parameters are trainable; a tensor has a gradient unless its shape is a `Constant`, and
-so has everything made of such a tensor or of a parameter. A component whose forward counts bare numbers says in a
-method `backward`, of the same arguments and result, what its backward pass costs, by `BackwardTape.record`; one that
-does not is an error, never zero.
+so has everything made of such a tensor or of a parameter. A forward that counts bare numbers instead of naming its
+operations has no backward pass: asking for it is an error, never zero.
 
 Dropout and drop path are inactive, as in evaluation, and nothing is recomputed: these are the operations that the
 gradient needs, not those that checkpointing repeats. The rules are the derivatives as torch writes them down:
@@ -30,7 +29,7 @@ tensor used k times its gradients are added: elementwise (k - 1) n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry.errors import CostUnknown
@@ -68,19 +67,14 @@ class BackwardTape(Tape):
 
     def __init__(self) -> None:
         """An empty tape."""
-        super().__init__(method="backward")
+        super().__init__()
 
     def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Constants equal other shapes, but not for the backward pass."""
         flags = tuple(isinstance(value, Shape) and value.needs_grad for value in (*args, *kwargs.values()))
         return super()._key(config, args, kwargs), flags
 
-    def _rule(self, config: Component) -> Callable[..., Any]:
-        rule: Callable[..., Any] = getattr(config, self.method, config.forward)
-        return rule
-
-    def record(self, **counts: int) -> None:
-        """Operations of the backward pass by kind, for the methods `backward` of components."""
+    def _record(self, **counts: int) -> None:
         for kind, count in counts.items():
             self._count(kind, count)
 
@@ -143,7 +137,7 @@ class BackwardTape(Tape):
         """The gradient times the derivative."""
         if x.needs_grad:
             elementwise, transcendental = DERIVATIVES[function]
-            self.record(elementwise=elementwise * x.size, transcendental=transcendental * x.size)
+            self._record(elementwise=elementwise * x.size, transcendental=transcendental * x.size)
         return x
 
     def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
@@ -177,7 +171,7 @@ class BackwardTape(Tape):
         output = joined(left, right)
         for factor in (left, right):
             if factor.needs_grad:
-                self.record(complex=6 * output.size, reduction=2 * (output.size - factor.size))
+                self._record(complex=6 * output.size, reduction=2 * (output.size - factor.size))
         return output
 
     def rotate(self, x: Shape) -> Shape:
@@ -204,7 +198,7 @@ class BackwardTape(Tape):
     def _broadcast(self, x: Shape, output: Shape, elementwise: int = 0) -> None:
         """Some operations per element of `output` give a gradient, which is summed to the shape of `x`."""
         if x.needs_grad:
-            self.record(elementwise=elementwise * output.size, reduction=output.size - x.size)
+            self._record(elementwise=elementwise * output.size, reduction=output.size - x.size)
 
     # ---- reductions and norms ---------------------------------------------------------------------------------
 
@@ -225,9 +219,9 @@ class BackwardTape(Tape):
         if x.needs_grad or affine:
             self._count("elementwise", 2 * x.size)
         if x.needs_grad:
-            self.record(elementwise=(5 + (affine > 0)) * x.size + 2 * rows, reduction=2 * x.size - 2 * rows)
+            self._record(elementwise=(5 + (affine > 0)) * x.size + 2 * rows, reduction=2 * x.size - 2 * rows)
         if affine:
-            self.record(elementwise=x.size, reduction=affine * (x.size - channels))
+            self._record(elementwise=x.size, reduction=affine * (x.size - channels))
         return Shape(x) if affine else x
 
     def softmax(self, count: int, rows: int) -> None:

@@ -18,6 +18,8 @@ from registry.reader import Path, dotted
 from registry.rules import divisors
 from registry.schema import Component
 
+ERRORS = 200
+"""Errors beyond which nobody looks for one value behind them."""
 TRIALS = 150
 """Checks a document may cost beside the first one."""
 VALUES = 32
@@ -75,7 +77,7 @@ def check_tree(raw: Any, path: Path) -> tuple[Component | None, list[Found]]:
     now = walk({}, frozenset())
     blamed: list[Found] = []
     left = min(TRIALS, TRIED_NODES // max(1, len(now.checker.schemas)))
-    while len(now.errors) > 1 and left > 0:
+    while 1 < len(now.errors) <= ERRORS and left > 0:
         best = now
         for trial in trials(now):
             left -= 1

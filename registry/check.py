@@ -7,7 +7,7 @@ out and rules that need it stay silent, so that one fault gives one problem.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any
@@ -19,7 +19,8 @@ from typing_extensions import TypedDict
 
 from registry import store
 from registry.errors import Problem, clip
-from registry.names import did_you_mean, nearest
+from registry.limits import LIMITS
+from registry.names import did_you_mean, nearest, suggest
 from registry.reader import Path, dotted
 from registry.rules import Expr, Rule, Unknown, say
 from registry.schema import Component, Fields, Follows, Slot, fields_of
@@ -107,6 +108,7 @@ class Checker:
         self.schemas: dict[Path, type[Component]] = {}
         self.left_out: list[Path] = []
         self._misspelt: dict[Path, Path] = {}
+        self._at_fault: set[Path] = set()
         self._edits = edits or {}
         self._kept = kept
 
@@ -120,9 +122,15 @@ class Checker:
         severity = where.pop("severity", "error")
         path = self._as_written(path)
         found = Found(Problem(code, message, hint, dotted(path), severity=severity), path, **where)
-        if not (found.is_error and any(f.is_error and f.path == path for f in self.found)):
+        if not (found.is_error and path in self._at_fault):
             self.found.append(found)
+        if found.is_error:
+            self._at_fault.add(path)
         return found
+
+    def nearest(self, name: object, known: Iterable[str]) -> list[str]:
+        """Names that look like `name`. Looking for them is slow: only for as many problems as people read."""
+        return nearest(str(name), known) if len(self.found) < LIMITS.problems_shown else []
 
     def _as_written(self, path: Path) -> Path:
         """The path with every misspelt key as the document has it."""
@@ -167,14 +175,14 @@ class Checker:
     def _unknown_field(self, entry: store.Entry, given: dict[Any, Any], name: Any, path: Path) -> None:
         """Report a key that is no field. Its value counts for the field it was meant to be, if that is not written."""
         known = entry.schema.model_fields
+        meant = self.nearest(name, known)
         found = self.report(
             (*path, name),
             "unknown-field",
             f"Expected a field of {entry.name}, got {clip(name)!r}",
-            did_you_mean(str(name), known) or f"fields: {', '.join(known) or 'none'}",
+            suggest(meant) or f"fields: {', '.join(known) or 'none'}",
             at_key=True,
         )
-        meant = nearest(str(name), known, 1)
         if meant and meant[0] not in given:
             given[meant[0]] = given[name]
             right: Path = (*path, meant[0])
@@ -204,7 +212,8 @@ class Checker:
             return None
         entry = store.find(name)
         if entry is None:
-            hint = did_you_mean(name, store.known_names(kinds) or store.known_names())
+            hint = suggest(self.nearest(name, store.known_names(kinds) or store.known_names()))
+            hint = hint or f"one of {_names_text(kinds)}"
             self.report(at, "unknown-component", f"Expected the name of {wanted}, got {clip(name)!r}", hint)
             return None
         if kinds and entry.kind not in kinds:

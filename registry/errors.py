@@ -73,6 +73,19 @@ class InvalidConfig(ArchError, ValueError):
         super().__init__("\n".join(lines))
 
 
+class Misfit(ValueError):
+    """The input fits a component but for one of the component's fields.
+
+    Attributes:
+        field: Name of the field to fix.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        """Keep the field."""
+        self.field = field
+        super().__init__(message)
+
+
 class Unreadable(InvalidConfig):
     """A source that is no YAML document we accept: missing, too large, malformed or hostile."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 GRAMMAR = re.compile(r"[a-z][a-z0-9_]{0,63}")
 """What a registered name looks like: snake case, at most 64 characters."""
@@ -27,5 +27,9 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint with the nearest names, or an empty string."""
-    found = nearest(name, known)
-    return f"did you mean {' or '.join(found)}?" if found else ""
+    return suggest(nearest(name, known))
+
+
+def suggest(names: Sequence[str]) -> str:
+    """A hint with some names, or an empty string."""
+    return f"did you mean {' or '.join(names)}?" if names else ""

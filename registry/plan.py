@@ -12,9 +12,9 @@ from registry.backward import BackwardTape
 from registry.blame import check_tree
 from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
-from registry.errors import ArchError, InvalidConfig, Problem, Unreadable, clip
+from registry.errors import ArchError, InvalidConfig, Misfit, Problem, Unreadable, clip
 from registry.limits import LIMITS
-from registry.names import did_you_mean, nearest
+from registry.names import nearest, suggest
 from registry.reader import Path, dotted
 from registry.schema import Component, InputSpec
 from registry.shapes import Batch, Constant, Shape
@@ -148,10 +148,13 @@ class Plan:
             self._records[key] = Tape(cached_kernels=cached_kernels).call(self.root, *args, **kwargs)
         return self._records[key]
 
-    def backward_record(self, batch: int = 1) -> Record | None:
+    def backward_record(self, batch: int = 1, *, input_grad: bool | None = None) -> Record | None:
         """One backward pass over shapes, or None where the input is unknown.
 
-        The input of a network has no gradient; that of any other component, a part of some network, has one.
+        Args:
+            batch: Number of inputs.
+            input_grad: Whether inputs have gradients; None: those of networks have none, those of other components,
+                which are parts of networks, have.
 
         Raises:
             CostUnknown: a component has no rule for its backward pass.
@@ -159,7 +162,7 @@ class Plan:
         if self.spec is None:
             return None
         args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
-        if self.root.entry.kind == "network":
+        if not (self.root.entry.kind != "network" if input_grad is None else input_grad):
             args, kwargs = _constant(args), _constant(kwargs)
         return BackwardTape().call(self.root, *args, **kwargs)
 
@@ -267,7 +270,7 @@ def _size_problems(plan: Plan, prefix: Path, composed: Composed) -> list[Problem
 def _top_level(checker: Checker, data: dict[str, Any]) -> None:
     for key in data:
         if key not in TOP_LEVEL:
-            hint = did_you_mean(key, TOP_LEVEL) or f"a preset has {', '.join(sorted(TOP_LEVEL))}"
+            hint = suggest(checker.nearest(key, TOP_LEVEL)) or f"a preset has {', '.join(sorted(TOP_LEVEL))}"
             checker.report((key,), "unknown-field", f"Expected a key of a preset, got {clip(key)!r}", hint, at_key=True)
     for key in ("summary", "extends"):
         if data.get(key) is not None and not isinstance(data[key], str):
@@ -287,7 +290,7 @@ def _input(checker: Checker, raw: Any, path: Path) -> InputSpec | None:
     shapes: dict[str, tuple[int, ...] | None] = {}
     for key, value in raw.items():
         if key not in ("shape", "condition"):
-            hint = did_you_mean(key, ("shape", "condition"))
+            hint = suggest(checker.nearest(key, ("shape", "condition"))) or "input has shape and condition"
             checker.report(
                 (*path, key), "unknown-field", f"Expected a key of input, got {clip(key)!r}", hint, at_key=True
             )
@@ -350,17 +353,19 @@ def _condition_problems(plan: Plan, composed: Composed) -> list[Problem]:
 
 def _shape_problems(plan: Plan, prefix: str, composed: Composed) -> list[Problem]:
     """Run the shapes once: what no rule foresaw is still refused before anything is built."""
+    at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()
     try:
         plan.record()
     except ArchError as error:
         message = str(error)
+    except Misfit as error:
+        at, message = (*filter(None, (prefix,)), error.field), str(error)
     except ValueError as error:  # a component refuses what arrives: "Expected ..., got ..."
         message = str(error)
     except (IndexError, TypeError, ZeroDivisionError, KeyError) as error:
         message = f"Expected the network to take its input, got {type(error).__name__}: {clip(error)}"
     else:
         return []
-    at: Path = ("input", "shape") if composed.written(("input", "shape")) else (prefix,) if prefix else ()
     file, line, column = composed.locate(at)
     message = message.replace("'B'", "B")  # the batch axis in a list of extents
     return [Problem("shape", message, _fed(plan.spec), dotted(at), file, line, column)]

@@ -14,6 +14,7 @@ import ast
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from registry.errors import Severity
@@ -239,6 +240,7 @@ class Require(Rule):
         return self.condition
 
 
+@cache
 def _placeholders(text: str) -> list[tuple[str, Expr | None]]:
     """`text` cut into literal pieces, each followed by the expression in the braces after it."""
     pieces: list[tuple[str, Expr | None]] = []

@@ -92,25 +92,31 @@ def _is_path(text: str) -> bool:
 
 
 def _preset(name: str) -> Path:
+    path, hint = _find(name)
+    if path is None:
+        message = f"Expected the name of a preset or a path, got {clip(name)!r}"
+        raise Unreadable([Problem("unknown-preset", message, hint)])
+    return path
+
+
+def _find(name: str) -> tuple[Path | None, str]:
+    """The file of a preset, or a hint. Installed packages are searched only for a name that is not ours."""
     known = _folder("presets")
     if name not in known:
         known = presets()
-    if name not in known:
-        hint = did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
-        message = f"Expected the name of a preset or a path, got {clip(name)!r}"
-        raise Unreadable([Problem("unknown-preset", message, hint)])
-    return known[name]
+    if name in known:
+        return known[name], ""
+    return None, did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
 
 
 def _parent(child: Document) -> Document:
     """The document that `child` extends: a preset, or a file beside or below it."""
     name = child.data["extends"]
     if not name.endswith((".yaml", ".yml")):
-        known = presets()
-        if name in known:
-            return read_file(known[name])
+        path, hint = _find(name)
+        if path is not None:
+            return read_file(path)
         message = f"Expected the name of a preset, got {clip(name)!r}"
-        hint = did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
         raise Unreadable([_at_extends(child, "unknown-preset", message, hint)])
     relative = PurePosixPath(name)
     folder = Path(child.name).parent

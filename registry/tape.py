@@ -14,7 +14,7 @@ bare numbers (`elementwise`, `transcendental`, `reduction`, `complex`) have no d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -93,7 +93,11 @@ class Tape:
         record = self._done.get(key)
         if record is None:
             record = Record(config, (args, kwargs))
-            method = self._rule(config)
+            method = getattr(config, self.method, None)
+            if method is None:
+                raise CostUnknown(
+                    f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
+                )
             self._open.append(record)
             record.output = method(self, *args, **kwargs)
             self._open.pop()
@@ -103,15 +107,6 @@ class Tape:
     def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What calls that share a record have in common."""
         return id(config), args, tuple(kwargs.items())
-
-    def _rule(self, config: Component) -> Callable[..., Any]:
-        """The method of `config` that is run."""
-        method: Callable[..., Any] | None = getattr(config, self.method, None)
-        if method is None:
-            raise CostUnknown(
-                f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
-            )
-        return method
 
     def run(self, part: str, *args: Any, **kwargs: Any) -> Any:
         """Call the part of this name of the component now running; returns its output shapes."""

@@ -1245,7 +1245,7 @@ FAULTS: tuple[Fault, ...] = (
         (
             "target-large",
             {f"{N}.target_size": 6},
-            (f"{N}.target_size", "input.shape"),
+            f"{N}.target_size",
             ("target-size", "shape"),
             ("6", "5"),
             {f"{N}.target_size": 4},
@@ -1253,7 +1253,7 @@ FAULTS: tuple[Fault, ...] = (
         (
             "target-large-axis",
             {f"{N}.target_size": [5, 5]},
-            (f"{N}.target_size", "input.shape"),
+            f"{N}.target_size",
             ("target-size", "shape"),
             ("5", "4"),
             {f"{N}.target_size": [5, 4]},

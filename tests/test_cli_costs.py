@@ -134,6 +134,22 @@ def test_the_published_comparison() -> None:
     assert "0.487" in arch("flops", *PAIR, *options).stdout
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("flops", "vit5_hybrid"),
+        ("flops", "vit5_hybrid", "--sweep", "num_classes=1"),
+        ("diff", "vit5_hybrid", "vit5_hybrid"),
+        ("solve", "vit5_hybrid", "--vary", "num_classes=1", "--flops", "1G"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(arguments: tuple[str, ...]) -> None:
+    for options in (("--convention", "nvsubquadratic", "--unit", "mac"), ("--mode", "train", "--cached-kernels")):
+        result = arch(*arguments, *options)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("error: Expected --")
+
+
 # ---- sweeps -----------------------------------------------------------------------------------------------------
 
 

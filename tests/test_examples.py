@@ -12,8 +12,8 @@ from examples import generate, sequential_digits
 
 
 def test_digits_are_learnt() -> None:
-    network, right = sequential_digits.train(steps=30, seed=0)
-    assert right > 0.15
+    network, right = sequential_digits.train(steps=40, seed=0, overrides=["hidden_dim=32"])
+    assert right > 0.2
     assert next(network.parameters()).dtype == torch.float32
     assert len(network.blocks) == 3  # type: ignore[arg-type]
 

@@ -362,6 +362,32 @@ def test_mutations_give_problems(chunk: int) -> None:
     _mutations(f"mutation-{chunk}", MUTATIONS // CHUNKS)
 
 
+_EXTREME = (1e300, 1e38, 1e30, 1e-30, 1e-300, 0.0, 1.0)
+
+
+def _extremes(seed: str, count: int) -> None:
+    """Documents with one number changed, far or a little: what is accepted builds and runs for real."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        base = BASES[rng.choice(SMALL)]
+        numbers = [p for p in _places(base) if type(_at(base, p)) in (int, float)]
+        path = rng.choice(numbers)
+        document, value = changed(base, {}), _at(base, path)
+        new = rng.choice(_EXTREME) if isinstance(value, float) else rng.choice([1, 2, value + 1, 2 * value, value // 2])
+        _at(document, path[:-1])[path[-1]] = new
+        if _refused(document):
+            continue
+        plan = registry.load(document)
+        if plan.spec is not None and plan.params < 500_000:
+            args, kwargs = arguments(plan, 2)
+            registry.build(plan, seed=0).train()(*args, **kwargs)
+
+
+@pytest.mark.parametrize("chunk", range(5))
+def test_accepted_numbers_build_and_run(chunk: int) -> None:
+    _extremes(f"extreme-{chunk}", 60)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("chunk", range(20))
 def test_many_accepted_compositions_run(chunk: int) -> None:

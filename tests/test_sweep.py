@@ -199,10 +199,11 @@ def test_shares_add_up(convention: Any, by: By, depth: int | None) -> None:
     assert len({share.name for share in shares}) == len(shares)
 
 
-def test_multiply_adds_add_up() -> None:
-    found = cost(load("vit5_hybrid"), unit="mac")
-    for by in ("path", "component", "kind"):
-        assert sum(share.flops for share in breakdown(found, by)) == found.flops  # type: ignore[arg-type]
+@pytest.mark.parametrize("by", ["path", "component", "kind"])
+def test_multiply_adds_and_backward_passes_add_up(by: By) -> None:
+    plan = load("vit5_hybrid")
+    for found in (cost(plan, unit="mac"), cost(plan, 2, "train")):
+        assert sum(share.flops for share in breakdown(found, by)) == found.flops
 
 
 def test_memory_by_dtype() -> None:

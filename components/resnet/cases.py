@@ -116,7 +116,7 @@ INVALID = (
     Invalid(net(out_proj="identity"), "identity-width", "out_proj", "out_channels=5"),
     Invalid(net(norm="rms_norm_channel_first"), "channels-first", "norm"),
     Invalid({**conditioned(), "input": {"shape": [5, 4, 3]}}, "missing-condition", "input.condition", "width 8"),
-    Invalid({**net(target_size=6), "input": {"shape": [5, 4, 3]}}, "shape", "input.shape", "target_size"),
+    Invalid({**net(target_size=6), "input": {"shape": [5, 4, 3]}}, "shape", "target_size", "target_size"),
     Invalid({**net(), "input": {"shape": [5, 4, 2]}}, "shape", "input.shape"),
     Invalid(net(data_dim=4), "bad-value", "data_dim"),
     Invalid(net(num_blocks=0), "bad-value", "num_blocks"),

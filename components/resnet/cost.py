@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from registry.errors import Misfit
 from registry.shapes import Shape
 from registry.tape import Tape
 
@@ -23,7 +24,9 @@ def dense_forward(net: ResidualNetwork, tape: Tape, x: Shape, condition: Shape |
         return out
     extents = out[1:-1]
     if len(extents) != len(net.target_sizes) or any(s > n for s, n in zip(net.target_sizes, extents, strict=True)):
-        raise ValueError(f"Expected target_size to fit the output axes {tuple(extents)}, got {net.target_sizes}")
+        raise Misfit(
+            "target_size", f"Expected target_size to fit the output axes {tuple(extents)}, got {net.target_sizes}"
+        )
     return Shape((out[0], *(size for size in net.target_sizes if size > 1), out[-1]))
 
 
