@@ -22,7 +22,14 @@ from torch import Tensor, nn
 
 import registry
 
-OVERRIDES = ["input.shape=[64,1]", "num_blocks=3", "hidden_dim=64", "block.sequence_mixer.d_state=16"]
+OVERRIDES = [
+    "input.shape=[64,1]",
+    "num_blocks=3",
+    "hidden_dim=64",
+    "block.sequence_mixer.d_state=16",
+    # States that remember 10 to 100 pixels at first: the sequence has 64.
+    "block.sequence_mixer.dt_min=0.01",
+]
 BATCH = 64
 RATE, STATE_RATE, DECAY = 4e-3, 1e-3, 0.01
 SHIFT = 1

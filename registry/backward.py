@@ -18,6 +18,7 @@ pointwise           see `DERIVATIVES`
 broadcast           every axis that was repeated is summed: reduction n - m; gather: reduction n
 multiply            elementwise n per factor; divide: n for the numerator, 4n for the denominator
 mean, 2-norm        elementwise n; elementwise 2n + r
+rms norm            elementwise 7n + 4r, reduction n - r; factors: elementwise n, reduction n - D
 layer, group norm   elementwise 8n + 2r (7n + 2r without a scale), reduction 2n - 2r; scale: elementwise n and
                     reduction n - D, shift: reduction n - D
 real transform      itself; the inverse also doubles the frequencies that stand for two: complex 2 each
@@ -89,16 +90,16 @@ class BackwardTape(Tape):
 
     # ---- products ---------------------------------------------------------------------------------------------
 
-    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1) -> None:
-        """The gradients of both factors."""
-        self._count("matmul", 4 * batch * rows * inner * columns)
+    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1, *, factors: int = 2) -> None:
+        """The gradients of the factors."""
+        self._count("matmul", factors * 2 * batch * rows * inner * columns)
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        rows = x.size // x[-1] if x[-1] else 0
-        self._count("matmul", (1 + x.needs_grad) * 2 * rows * x[-1] * out_features)
+        outputs = x.size // x[-1] * out_features
+        self._count("matmul", (1 + x.needs_grad) * 2 * outputs * x[-1])
         if bias:
-            self._count("reduction", (rows - 1) * out_features)
+            self._count("reduction", outputs - out_features)
         return Shape((*x[:-1], out_features))
 
     def conv(
@@ -124,12 +125,24 @@ class BackwardTape(Tape):
             self._count("reduction", output.size - output[1])
         return Shape(output)
 
-    def attention(self, batch: int, heads: int, queries: int, keys: int, head_dim: int) -> None:
+    def attention(
+        self,
+        batch: int,
+        heads: int,
+        queries: int,
+        keys: int,
+        head_dim: int,
+        *,
+        needs_grad: tuple[bool, bool, bool] = (True, True, True),
+    ) -> None:
         """The gradients of values and weights, the softmax, its scale, the gradients of queries and keys."""
         scores = batch * heads * queries * keys
-        self._count("matmul", 8 * scores * head_dim)
-        self._count("elementwise", scores)
-        self.softmax(scores, batch * heads * queries)
+        query, key, value = needs_grad
+        through_weights = query or key
+        self._count("matmul", (query + key + value + through_weights) * 2 * scores * head_dim)
+        if through_weights:
+            self._count("elementwise", scores)
+            self.softmax(scores, batch * heads * queries)
 
     # ---- functions of single numbers, and of pairs ------------------------------------------------------------
 
@@ -213,6 +226,13 @@ class BackwardTape(Tape):
         if x.needs_grad:
             self._count("elementwise", 2 * x.size + output.size)
         return x.view(*output)
+
+    def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
+        """The derivatives of the product of x, root and factor, of the root, of the mean and of the square, one by one."""
+        if x.needs_grad:
+            self._record(elementwise=7 * x.size + 4 * rows, reduction=x.size - rows)
+        self._record(elementwise=x.size, reduction=x.size - channels)
+        return Shape(x)
 
     def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
         """With h = (x - mean) rstd: dx = rstd (g w - mean(g w) - h mean(g w h)), dw = sum(g h), db = sum(g)."""

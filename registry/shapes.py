@@ -55,9 +55,9 @@ class Constant(Shape):
 def joined(left: Shape, right: Shape) -> Shape:
     """What an elementwise operation makes of two tensors that broadcast, aligned at their last axes."""
     kind = Shape if left.needs_grad or right.needs_grad else Constant
-    rank = max(len(left), len(right))
-    axes = zip((1,) * (rank - len(left)) + tuple(left), (1,) * (rank - len(right)) + tuple(right), strict=True)
-    return kind(max(a, b) for a, b in axes)
+    if len(left) < len(right):
+        left, right = right, left
+    return kind(left if left == right else map(max, left, (1,) * (len(left) - len(right)) + tuple(right)))
 
 
 def shape(*extents: int) -> Shape:

@@ -154,16 +154,16 @@ class Tape:
 
     # ---- products: every primitive returns its output shape where it has a single one -------------------------
 
-    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1) -> None:
-        """`batch` products (rows, inner) @ (inner, columns): 2 FLOPs a multiply-add. Both factors have gradients."""
+    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1, *, factors: int = 2) -> None:
+        """`batch` products (rows, inner) @ (inner, columns): 2 FLOPs a multiply-add. So many factors have gradients."""
         self._count("matmul", 2 * batch * rows * inner * columns)
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
-        rows = x.size // x[-1] if x[-1] else 0
-        self._count("matmul", 2 * rows * x[-1] * out_features)
+        outputs = x.size // x[-1] * out_features
+        self._count("matmul", 2 * outputs * x[-1])
         if bias:
-            self._count("bias", rows * out_features)
+            self._count("bias", outputs)
         return Shape((*x[:-1], out_features))
 
     def conv(
@@ -206,10 +206,25 @@ class Tape:
             self._count("bias", output.size)
         return output
 
-    def attention(self, batch: int, heads: int, queries: int, keys: int, head_dim: int) -> None:
+    def attention(
+        self,
+        batch: int,
+        heads: int,
+        queries: int,
+        keys: int,
+        head_dim: int,
+        *,
+        needs_grad: tuple[bool, bool, bool] = (True, True, True),
+    ) -> None:
         """Scaled dot-product attention: scores and values 2 B H T S (d + d), scale, softmax. Causal is not halved.
 
-        Queries, keys and values have gradients.
+        Args:
+            batch: Number of inputs.
+            heads: Number of heads.
+            queries: Number of queries.
+            keys: Number of keys and values.
+            head_dim: Width of one head.
+            needs_grad: Whether queries, keys and values have gradients.
         """
         scores = batch * heads * queries * keys
         self._count("matmul", 4 * scores * head_dim)
@@ -284,6 +299,13 @@ class Tape:
         axis %= len(x)
         norms = self.norm(x, x[:axis] + (1, *x[axis + 1 :]))
         return self.divide(self.fan_out(x), self.pointwise("clamp_min", norms))
+
+    def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
+        """RMS norm of `rows` rows with `channels` factors: square, mean, + eps, rsqrt, times the root, times a factor."""
+        self._count("reduction", x.size)
+        self._count("elementwise", 3 * x.size + rows)
+        self._count("transcendental", rows)
+        return Shape(x)
 
     def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
         """Layer or group norm of `rows` rows: mean, difference, square, mean, + eps, rsqrt, product, scale and shift.

@@ -12,7 +12,8 @@ from examples import generate, sequential_digits
 
 
 def test_digits_are_learnt() -> None:
-    network, right = sequential_digits.train(steps=40, seed=0, overrides=["hidden_dim=32"])
+    smaller = ["hidden_dim=32", "block.dropout.p=0.0", "block.sequence_mixer.dropout=0.0"]
+    network, right = sequential_digits.train(steps=60, seed=0, overrides=smaller)
     assert right > 0.2
     assert next(network.parameters()).dtype == torch.float32
     assert len(network.blocks) == 3  # type: ignore[arg-type]

@@ -34,8 +34,9 @@ def forward(attention: Attention, tape: Tape, query: Shape, key: Shape, value: S
         if attention.apply_qk_norm:
             tape.normalise(heads)
     queries, keys = (math.prod(shape[1:-1]) for shape in (query, key))
-    tape.attention(query[0], attention.num_heads, queries, keys, attention.head_dim)
-    return query
+    grads = (query.needs_grad, key.needs_grad, value.needs_grad)
+    tape.attention(query[0], attention.num_heads, queries, keys, attention.head_dim, needs_grad=grads)
+    return Shape(query) if any(grads) else query
 
 
 def _require_grid(attention: Attention, x: Shape) -> None:

@@ -115,9 +115,7 @@ def conv(conv: _Conv, tape: Tape, x: Shape) -> Shape:
     output = Shape((x[0], conv.out_channels, *extents))
     _pad(conv, tape, x)
     kernel = [axis.size for axis in taps]
-    return tape.conv(
-        output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias, needs_grad=x.needs_grad
-    )
+    return tape.conv(output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias, needs_grad=x.needs_grad)
 
 
 def _pad(conv: _Conv, tape: Tape, x: Shape) -> None:

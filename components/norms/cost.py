@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     )
 
 
-def _rms(tape: Tape, x: Shape, channels: int, axis: int = -1) -> Shape:
-    """Square, mean, + eps, rsqrt, times the root, times the weight: 4 n + 2 r."""
-    axis %= len(x)
-    square = tape.pointwise("square", tape.fan_out(x))
-    mean = tape.mean(square, x[:axis] + (1, *x[axis + 1 :]))
-    root = tape.pointwise("rsqrt", tape.pointwise("shift", mean))
-    weight = Shape((channels,) + (1,) * (len(x) - 1 - axis))
-    return tape.multiply(tape.multiply(x, root), weight)
-
-
 def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, tuple[int, ...]]:
     """One factor per channel."""
     return {"weight": (norm.dim,)}
@@ -37,13 +27,13 @@ def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, 
 def rms_norm(norm: RMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim)."""
     tape.require_width(x, norm.dim)
-    return _rms(tape, x, norm.dim)
+    return tape.rms_norm(x, x.size // norm.dim, norm.dim)
 
 
 def rms_norm_channel_first(norm: RMSNormChannelFirst, tape: Tape, x: Shape) -> Shape:
     """(B, dim, *N) -> (B, dim, *N)."""
     tape.require_width(x[:2], norm.dim)
-    return _rms(tape, x, norm.dim, axis=1)
+    return tape.rms_norm(x, x.size // norm.dim, norm.dim)
 
 
 def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, ...]]:
@@ -54,8 +44,7 @@ def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, .
 def per_head_rms_norm(norm: PerHeadRMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, num_heads head_dim) -> (*, num_heads head_dim)."""
     tape.require_width(x, norm.dim)
-    heads = x.view(*x[:-1], norm.num_heads, norm.head_dim)
-    return _rms(tape, heads, norm.head_dim).view(*x)
+    return tape.rms_norm(x, x.size // norm.head_dim, norm.head_dim)
 
 
 def rms_norm_flop_count(norm: object, tape: Tape, x: Shape) -> None:

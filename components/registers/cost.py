@@ -27,7 +27,7 @@ def pooling(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
     batch, count, width = registers
     tape.softmax(count, 1)
     tape.expand(Shape((count,)), Shape((batch, count)))
-    tape.matmul(1, count, width, batch)
+    tape.matmul(1, count, width, batch, factors=1 + registers.needs_grad)
     return Shape((batch, width))
 
 

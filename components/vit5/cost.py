@@ -46,7 +46,7 @@ def attention_forward(attention: ViT5Attention, tape: Tape, x: Shape) -> Shape:
             tape.run(name, heads)
         tape.rotate(heads)
     tape.attention(batch, attention.num_heads, tokens, tokens, attention.head_dim)
-    return tape.linear(x, width, bias=attention.out_proj_bias)
+    return tape.linear(Shape(x), width, bias=attention.out_proj_bias)
 
 
 def attention_flop_count(attention: ViT5Attention, tape: Tape, x: Shape) -> None:
@@ -69,7 +69,8 @@ def adapter_parameters(adapter: ViT5HyenaAdapter) -> Shapes:
 def adapter_forward(adapter: ViT5HyenaAdapter, tape: Tape, x: Shape, **kwargs: Shape) -> Shape:
     """(B, T, C) -> (B, T, C), by way of (B, T / grid_w, grid_w, C)."""
     out = tape.run("inner_mixer", _grid(adapter, x), **kwargs)
-    return Shape((out[0], out[1] * out[2], out[3]))
+    tokens: Shape = out.view(out[0], out[1] * out[2], out[3])
+    return tokens
 
 
 def adapter_flop_count(adapter: ViT5HyenaAdapter, tape: Tape, x: Shape) -> None:
@@ -81,7 +82,7 @@ def _grid(adapter: ViT5HyenaAdapter, x: Shape) -> Shape:
     batch, tokens, width = x
     if tokens % adapter.grid_w:
         raise ValueError(f"Expected a number of tokens divisible by grid_w={adapter.grid_w}, got {tokens}")
-    return Shape((batch, tokens // adapter.grid_w, adapter.grid_w, width))
+    return x.view(batch, tokens // adapter.grid_w, adapter.grid_w, width)
 
 
 # ---- block ----------------------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def _registers(block: ViT5ResidualBlock, x: Shape) -> Shape:
     end = block.register_start_idx + block.num_registers
     if x[1] < end:
         raise ValueError(f"Expected at least {end} tokens to reach the last register, got {x[1]}")
-    return Shape((x[0], block.num_registers, x[2]))
+    return x.view(x[0], block.num_registers, x[2])
 
 
 # ---- network --------------------------------------------------------------------------------------------------------
@@ -181,14 +182,15 @@ def net_forward(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
 
 def _run_blocks(net: ViT5ClassificationNet, tape: Tape, batch: int) -> None:
     """Run the blocks, some of which see padding: it is cut off for the others, and kept for the next that does."""
-    last = max((i for i, sees_padding in enumerate(net.sees_padding) if sees_padding), default=-1)
-    padded = False
-    for i, sees_padding in enumerate(net.sees_padding):
-        sees_padding = sees_padding and net.padding > 0
-        if padded and not sees_padding and i < last:
-            tape.fan_out(Shape((batch, net.num_tokens + net.padding, net.hidden_dim)))
-        tape.run(f"blocks.{i}", Shape((batch, net.num_tokens + sees_padding * net.padding, net.hidden_dim)))
-        padded = sees_padding
+    tokens, padding, sees = net.num_tokens, net.padding, net.sees_padding
+    last = max((i for i, sees_padding in enumerate(sees) if sees_padding), default=-1)
+    was_padded = False
+    for i, sees_padding in enumerate(sees):
+        padded = sees_padding and padding > 0
+        if was_padded and not padded and i < last:
+            tape.fan_out(Shape((batch, tokens + padding, net.hidden_dim)))
+        tape.run(f"blocks.{i}", Shape((batch, tokens + padded * padding, net.hidden_dim)))
+        was_padded = padded
 
 
 def net_flop_count(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> None:
