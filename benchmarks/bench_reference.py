@@ -163,7 +163,10 @@ def instantiate(config: dict[str, Any]) -> nn.Module:
 # ---- what is measured -----------------------------------------------------------------------------------------------
 
 
-def pair(make_ours: Callable[..., nn.Module], make_reference: Callable[..., nn.Module], *args: int) -> list[nn.Module]:
+Pair = tuple[nn.Module, nn.Module]
+
+
+def pair(make_ours: Callable[..., nn.Module], make_reference: Callable[..., nn.Module], *args: int) -> Pair:
     """Ours and the reference's, with our weights in both."""
     ours, reference = make_ours(*args), make_reference(*args)
     generator = torch.Generator().manual_seed(1)
@@ -171,7 +174,7 @@ def pair(make_ours: Callable[..., nn.Module], make_reference: Callable[..., nn.M
         for weight in ours.parameters():
             weight.add_(0.02 * torch.randn(weight.shape, generator=generator))
     reference.load_state_dict(ours.state_dict(), strict=True)
-    return [ours.to(DEVICE), reference.to(DEVICE)]
+    return ours.to(DEVICE), reference.to(DEVICE)
 
 
 def output(module: nn.Module, x: Tensor) -> Tensor:
@@ -190,7 +193,7 @@ def infer(module: nn.Module, x: Tensor) -> None:
 
 def train_step(module: nn.Module, x: Tensor) -> None:
     module.zero_grad(set_to_none=True)
-    output(module, x).square().mean().backward()
+    torch.autograd.backward(output(module, x).square().mean())
 
 
 def change_weights(*modules: nn.Module) -> None:
@@ -226,7 +229,7 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def rows_of(label: str, modules: list[nn.Module], x: Tensor, rounds: int) -> list[list[str]]:
+def rows_of(label: str, modules: Pair, x: Tensor, rounds: int) -> list[list[str]]:
     """Evaluation with and without changing weights, and training, for one input."""
     ours, reference = modules
     rows = []
@@ -279,17 +282,17 @@ def main() -> None:
     harness.machine("arch-registry", "nvsubquadratic")
     if harness.peer("nvsubquadratic.lazy_config", HOW) is None:
         return
-    rounds = 3 if quick else 7
+    rounds = 3 if quick else 5
     torch.manual_seed(0)
 
     rows, checks = [], []
-    for patch, batch in ((16, 1),) if quick else ((16, 1), (16, 8), (8, 1)):
+    for patch, batch in ((16, 1),) if quick else ((16, 1), (16, 8)):
         modules = pair(ours_net, reference_net, patch)
         images = torch.randn(batch, 224, 224, 3, device=DEVICE)
         label = f"vit5_hybrid, patch {patch}, batch {batch}"
         checks.append([label, agree(*modules, images)])
         rows += rows_of(label, modules, images, rounds)
-    for extent, batch in ((14, 1), (56, 1)) if quick else ((14, 1), (14, 32), (28, 8), (56, 1), (56, 4)):
+    for extent, batch in ((14, 1), (56, 1)) if quick else ((14, 1), (14, 32), (56, 1), (56, 4)):
         modules = pair(ours_conv, reference_conv, extent, 384)
         signal = torch.randn(batch, extent, extent, 384, device=DEVICE)
         label = f"ckconv 384 x {extent} x {extent}, batch {batch}"

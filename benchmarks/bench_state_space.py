@@ -57,7 +57,8 @@ def plain_s4(weights: Weights, length: int) -> Tensor:
         return torch.einsum("hn,hnl->hl", left * right * dt, resolvent)
 
     joined = cauchy(C, P) * cauchy(P.conj(), B) / (1 + cauchy(P.conj(), P))
-    return torch.fft.irfft((cauchy(C, B) - joined) * 2 / (1 + nodes), n=length)
+    kernel: Tensor = torch.fft.irfft((cauchy(C, B) - joined) * 2 / (1 + nodes), n=length)
+    return kernel
 
 
 def truncated(weights: Weights, length: int) -> Weights:
@@ -103,7 +104,7 @@ class Side:
     def train(self) -> None:
         for weight in self.weights:
             weight.grad = None
-        self.kernel().square().sum().backward()
+        torch.autograd.backward(self.kernel().square().sum())
 
 
 def sides(name: str, features: int, length: int) -> dict[str, Side]:

@@ -228,7 +228,7 @@ class BackwardTape(Tape):
         return x.view(*output)
 
     def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
-        """The derivatives of the product of x, root and factor, of the root, of the mean and of the square, one by one."""
+        """The derivatives of products, root, mean and square one by one, as torch computes them."""
         if x.needs_grad:
             self._record(elementwise=7 * x.size + 4 * rows, reduction=x.size - rows)
         self._record(elementwise=x.size, reduction=x.size - channels)

@@ -125,7 +125,7 @@ def _likely(raw: Any, path: Path, now: _Walk) -> Iterator[tuple[Path, Any]]:
     shared = [at for at, count in counts.items() if count > 1 and at not in now.edits]
     # Of two that divide one another, the divisor, which an expression names last.
     shared.sort(key=lambda at: (-counts[at], at not in own, len(at), -order[at]))
-    numbers = [value for at in shared if isinstance(value := _written(raw, at[len(path) :]), int)]
+    numbers = [value for at in counts if isinstance(value := _written(raw, at[len(path) :]), int)]
     for at in shared:
         value = _written(raw, at[len(path) :])
         said = [f.says for f in now.errors if f.says is not None and f.due == value and at in f.roots]
@@ -159,6 +159,7 @@ def _others(value: Any, schema: type[Component] | None, name: str, numbers: list
     for number in numbers:
         if 0 < number <= 4096:
             near |= {*divisors(number), *(number * k for k in range(1, 33))}
+            near |= {number * max(1, value // number + k) for k in range(-2, 4)}
     return sorted(near - {value}, key=lambda n: abs(n - value))[:VALUES]
 
 
@@ -169,8 +170,11 @@ def _fault(before: _Walk, after: _Walk, raw: Any, path: Path, at: Path) -> Found
             return found
     name, value = str(at[-1]), show(after.edits[at])
     undone = [found for found in before.errors if (found.path, found.problem.code) not in after.keys]
-    message = (
-        f"Expected {name} to be {value} to agree with {undone[0].problem.path} and {len(undone) - 1} more, "
-        f"got {show(_written(raw, at[len(path) :]))}"
-    )
+    got = show(_written(raw, at[len(path) :]))
+    broken = dict.fromkeys(found.problem.code for found in undone if not found.follows)
+    if broken:
+        message = f"Expected {name} to obey {' and '.join(broken)} where it leads to, as {value} does, got {got}"
+    else:
+        others = f" and {len(undone) - 1} more" if len(undone) > 1 else ""
+        message = f"Expected {name} to be {value} to agree with {undone[0].problem.path}{others}, got {got}"
     return Found(Problem("mismatch", message, f"set {name}: {value}", dotted(at)), at)

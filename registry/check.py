@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from registry import store
@@ -141,7 +141,7 @@ class Checker:
 
     # ---- one node -------------------------------------------------------------------------------------------
 
-    def component(self, raw: Any, path: Path, kinds: Sequence[str], scope: Scope) -> Component | None:
+    def component(self, raw: Any, path: Path, kinds: tuple[str, ...], scope: Scope) -> Component | None:
         """The component described by `raw`, or None when it is too broken to speak of."""
         entry = self._entry(raw, path, kinds)
         if entry is None:
@@ -149,9 +149,10 @@ class Checker:
         schema = entry.schema
         fields = fields_of(schema)
         self.schemas[path] = schema
-        written_out = {} if isinstance(raw, str) else raw
-        given = {k: self._edits.get((*path, k), v) for k, v in written_out.items() if k != "type"}
-        unknown = [name for name in given if name not in schema.model_fields]
+        given = {} if isinstance(raw, str) else {k: v for k, v in raw.items() if k != "type"}
+        if self._edits:
+            given = {k: self._edits.get((*path, k), v) for k, v in given.items()}
+        unknown = [name for name in given if name not in fields.names]
         meant = _other_types(entry, kinds, given) if len(unknown) > 1 else []
         if meant:
             message = f"Expected the type of a component with {clip(', '.join(unknown))}, got {entry.name}"
@@ -188,7 +189,7 @@ class Checker:
             right: Path = (*path, meant[0])
             self._misspelt[right] = found.path
 
-    def _entry(self, raw: Any, path: Path, kinds: Sequence[str]) -> store.Entry | None:
+    def _entry(self, raw: Any, path: Path, kinds: tuple[str, ...]) -> store.Entry | None:
         wanted = _kinds_text(kinds)
         if isinstance(raw, str):
             name: Any = raw
@@ -228,9 +229,11 @@ class Checker:
         self, schema: type[Component], fields: Fields, given: dict[str, Any], path: Path
     ) -> dict[str, Any]:
         """The given plain fields that are valid, as pydantic returns them."""
-        adapter = _adapter(schema)
+        if not given:
+            return {}
+        adapter = _adapter(schema).validator
         try:
-            return adapter.validate_python(given)
+            return adapter.validate_python(given)  # type: ignore[no-any-return]
         except ValidationError as error:
             details = error.errors(include_url=False)
         bad: dict[str, list[ErrorDetails]] = {}
@@ -241,7 +244,7 @@ class Checker:
             meaning = _description(fields.plain[name])
             hint = hint or (f"{name}: {meaning}" if meaning else f"arch show {schema.entry.name} has its fields")
             self.report((*path, name, *at), "bad-value", message, hint)
-        return adapter.validate_python({n: v for n, v in given.items() if n not in bad})
+        return adapter.validate_python({n: v for n, v in given.items() if n not in bad})  # type: ignore[no-any-return]
 
     def _follow(
         self,
@@ -270,18 +273,17 @@ class Checker:
                     self.left_out.append((*path, name))
                 failed.add(name)
             elif name not in values and name not in failed:
-                default = info.get_default(call_default_factory=True)
-                if default is PydanticUndefined:
-                    meaning = _description(info)
-                    hint = f"add {name}{f' ({meaning})' if meaning else ''}"
-                    self.report((*path, name), "missing-field", f"Expected {schema.entry.name} to have {name}", hint)
-                    failed.add(name)
-                else:
-                    values[name] = default
+                if name in fields.defaults:
+                    values[name] = fields.defaults[name]
+                    continue
+                meaning = _description(info)
+                hint = f"add {name}{f' ({meaning})' if meaning else ''}"
+                self.report((*path, name), "missing-field", f"Expected {schema.entry.name} to have {name}", hint)
+                failed.add(name)
 
     def _expected(self, mark: Follows, values: Mapping[str, Any], scope: Scope) -> Any:
         try:
-            return mark.value({**values, **scope.facts})
+            return mark.value(scope.facts if scope.facts.keys() >= mark.value.unique else {**values, **scope.facts})
         except Unknown:
             return None
 
@@ -369,11 +371,11 @@ class Checker:
     # ---- rules ----------------------------------------------------------------------------------------------
 
     def _rule(self, rule: Rule, names: dict[str, Any], path: Path, origins: Mapping[str, tuple[Path, ...]]) -> None:
-        known = dict(names)
         try:
             faults = list(rule.check(names))
         except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):  # about a child that is at fault
             return
+        known = dict(names) if faults else {}
         for fault in faults:
             names.pop(fault.at.partition(".")[0], None)  # rules further down are silent about what is at fault
             # What follows from elsewhere is fixed where it is written.
@@ -385,7 +387,7 @@ class Checker:
             found.sources = tuple((f"{n}={show(known[n])}", source) for n, source in elsewhere if source != at)
 
     def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
-        component = schema.model_construct(**values)
+        component = schema.trusted(values)
         for name in failed:  # has no value, not even its default, so that rules about it stay silent
             component.__dict__.pop(name, None)
         if not failed and _has_validators(schema):
@@ -437,7 +439,7 @@ def _applies(condition: Expr | None, names: Mapping[str, Any]) -> bool:
         return True
 
 
-def _other_types(entry: store.Entry, kinds: Sequence[str], given: Mapping[Any, Any]) -> list[str]:
+def _other_types(entry: store.Entry, kinds: tuple[str, ...], given: Mapping[Any, Any]) -> list[str]:
     """Names of components that have all the given fields and fit where `entry` stands."""
     fitting = [other for kind in kinds for other in store.entries(kind)] or store.entries()
     return [other.name for other in fitting if other is not entry and given.keys() <= other.schema.model_fields.keys()]
@@ -460,7 +462,8 @@ def _description(info: FieldInfo) -> str:
     return (info.description or "").rstrip(".")
 
 
-def _kinds_text(kinds: Sequence[str]) -> str:
+@cache
+def _kinds_text(kinds: tuple[str, ...]) -> str:
     return " or ".join(_article(kind) for kind in kinds) if kinds else "a component"
 
 
@@ -469,12 +472,12 @@ def _article(kind: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _names_text(kinds: Sequence[str]) -> str:
+def _names_text(kinds: tuple[str, ...]) -> str:
     names = [entry.name for kind in kinds for entry in store.entries(kind)] or store.names()
     return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
 
 
-def _example(kinds: Sequence[str]) -> str:
+def _example(kinds: tuple[str, ...]) -> str:
     names = [entry.name for kind in kinds for entry in store.entries(kind)]
     return f"write a name such as {names[0]}, or a mapping with type: {names[0]}" if names else ""
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from registry.errors import Severity
@@ -60,9 +61,10 @@ class Expr:
     Attributes:
         text: The expression as written.
         names: The free names it reads, in order of appearance.
+        unique: The same as a set.
     """
 
-    __slots__ = ("_call", "names", "text")
+    __slots__ = ("_call", "_pick", "names", "text", "unique")
 
     def __init__(self, text: str) -> None:
         """Compile `text`; a syntax error is a bug of ours and raises `SyntaxError` at import."""
@@ -71,11 +73,15 @@ class Expr:
         bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         free = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
         self.names = tuple(dict.fromkeys(n for n in free if n not in bound and n not in HELPERS))
+        self.unique = frozenset(self.names)
         self._call = eval(f"lambda {', '.join(self.names)}: ({text})", HELPERS)
+        self._pick = itemgetter(*self.names) if len(self.names) > 1 else None
 
     def __call__(self, names: Mapping[str, Any]) -> Any:
         """Value of the expression; raises `Unknown` when a name has none."""
         try:
+            if self._pick is not None:
+                return self._call(*self._pick(names))
             return self._call(*[names[name] for name in self.names])
         except KeyError as error:
             raise Unknown(error.args[0]) from None

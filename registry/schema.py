@@ -258,7 +258,17 @@ class Component(BaseModel):
 
     def with_values(self: _C, **values: Any) -> _C:
         """A copy with some fields replaced; the values are trusted."""
-        return type(self).model_construct(**{**{n: getattr(self, n) for n in type(self).model_fields}, **values})
+        return self.trusted({**{n: getattr(self, n) for n in type(self).model_fields}, **values})
+
+    @classmethod
+    def trusted(cls: type[_C], values: dict[str, Any]) -> _C:
+        """A component of values that were checked before: `model_construct` without its second look at every field."""
+        component = cls.__new__(cls)
+        object.__setattr__(component, "__dict__", values)
+        object.__setattr__(component, "__pydantic_fields_set__", set(values))
+        object.__setattr__(component, "__pydantic_extra__", None)
+        object.__setattr__(component, "__pydantic_private__", None)
+        return component
 
     def to_dict(self) -> dict[str, Any]:
         """The config as plain data, `type` first, such as a preset writes it.
@@ -281,11 +291,21 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Fields:
-    """A schema sorted by what its fields are."""
+    """A schema sorted by what its fields are.
+
+    Attributes:
+        plain: Every field but the slots.
+        follows: Those of them whose value follows from facts.
+        slots: Children, each after the ones its facts mention.
+        names: Names of all fields.
+        defaults: Values of plain fields that may be left out.
+    """
 
     plain: Mapping[str, FieldInfo]
     follows: Mapping[str, Follows]
     slots: Mapping[str, Slot]
+    names: frozenset[str]
+    defaults: Mapping[str, Any]
 
 
 _FIELDS: dict[type[Component], Fields] = {}
@@ -302,10 +322,13 @@ def fields_of(schema: type[Component]) -> Fields:
             for name, info in schema.model_fields.items()
         }
         slots = {name: mark for name, mark in marks.items() if isinstance(mark, Slot)}
+        plain = {name: info for name, info in schema.model_fields.items() if name not in slots}
         _FIELDS[schema] = Fields(
-            plain={name: info for name, info in schema.model_fields.items() if name not in slots},
+            plain=plain,
             follows={name: mark for name, mark in marks.items() if isinstance(mark, Follows)},
             slots=dict(sorted(slots.items(), key=lambda item: _depth(item[0], slots))),
+            names=frozenset(schema.model_fields),
+            defaults={n: i.get_default(call_default_factory=True) for n, i in plain.items() if not i.is_required()},
         )
     return _FIELDS[schema]
 

@@ -83,6 +83,8 @@ def register(name: str, *, kind: str, module: str, aliases: Sequence[str] = ()) 
     for alias in aliases:
         if not ALIAS.fullmatch(alias):
             raise RegistrationError(f"Expected an alias of {name} to be an identifier, got {clip(alias)!r}")
+        if [name, *aliases].count(alias) > 1:
+            raise RegistrationError(f"Expected the name and aliases of {name} to differ, got {alias!r} twice")
     return decorate
 
 

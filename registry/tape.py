@@ -301,7 +301,7 @@ class Tape:
         return self.divide(self.fan_out(x), self.pointwise("clamp_min", norms))
 
     def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
-        """RMS norm of `rows` rows with `channels` factors: square, mean, + eps, rsqrt, times the root, times a factor."""
+        """RMS norm of `rows` rows: square, mean, + eps, rsqrt, times the root, times one of `channels` factors."""
         self._count("reduction", x.size)
         self._count("elementwise", 3 * x.size + rows)
         self._count("transcendental", rows)

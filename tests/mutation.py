@@ -14,15 +14,19 @@ import ast
 import dataclasses
 import importlib
 import random
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from unittest import mock
 
 import registry
 from registry import schema
-from registry.rules import Divides, Equals, Expr, Require, Rule
+from registry.rules import Divides, Equals, Expr, Fault, Require, Rule
 from registry.schema import Component, Follows, fields_of
 from tests import faults
 
@@ -30,7 +34,8 @@ SURVIVORS: dict[str, str] = {}
 """Mutants known to survive: description -> why that is no gap."""
 GOAL = 0.9
 
-Mutant = tuple[str, Callable[[], Any]]
+DRAWS = 20
+"""Random configs of every component."""
 
 
 def folders() -> dict[str, list[type[Component]]]:
@@ -82,7 +87,7 @@ def rule_mutants(rule: Rule) -> Iterator[tuple[str, Rule | None]]:
     if isinstance(rule, Require):
         yield "negated", dataclasses.replace(rule, condition=f"not ({rule.condition})")
         for text in softened(rule.condition):
-            yield f"condition {text}", dataclasses.replace(rule, condition=text)
+            yield f"now {text}", dataclasses.replace(rule, condition=text)
     if isinstance(rule, Equals):
         yield "other value", dataclasses.replace(rule, value=f"({rule.value}) + 1")
     if isinstance(rule, Divides):
@@ -121,55 +126,158 @@ def refollowed(holders: list[type[Component]], name: str, mutant: Follows | None
             schema._FIELDS[holder] = fields
 
 
-def mutants(schemas: list[type[Component]]) -> Iterator[tuple[str, list[type[Component]], Any]]:
-    """(description, schemas concerned, context manager) of every mutant; what is inherited is mutated once."""
+@dataclass(frozen=True)
+class Mutant:
+    """One changed thing.
+
+    Attributes:
+        description: For people.
+        applied: Context manager in which it is changed.
+        names: Names of the components that have it.
+        rules: The rule and what takes its place, if it is a rule.
+    """
+
+    description: str
+    applied: Callable[[], AbstractContextManager[None]]
+    names: frozenset[str]
+    rules: tuple[Rule, Rule | None] | None = None
+
+    def readers(self, everybody: list[Judge]) -> list[Judge]:
+        """Judges that write one of the components, quick ones first."""
+        return sorted((j for j in everybody if self.names & j.types), key=lambda judge: len(str(judge.config)))
+
+
+def mutants(schemas: list[type[Component]]) -> Iterator[Mutant]:
+    """Every mutant of some schemas; what is inherited is mutated once."""
     rules: dict[int, tuple[Rule, list[type[Component]]]] = {}
     marks: dict[int, tuple[str, Follows, list[type[Component]]]] = {}
     for holder in schemas:
         for rule in holder.rules:
             rules.setdefault(id(rule), (rule, []))[1].append(holder)
-        for field, mark in fields_of(holder).follows.items():
-            marks.setdefault(id(mark), (field, mark, []))[2].append(holder)
+        for name, mark in fields_of(holder).follows.items():
+            marks.setdefault(id(mark), (name, mark, []))[2].append(holder)
     for rule, holders in rules.values():
+        label = f"{holders[0].entry.name}: {rule.code} at {rule.at}" if isinstance(rule, Require) else ""
         for what, mutant in rule_mutants(rule):
-            yield f"{holders[0].entry.name}: {rule.code} {what}", holders, replaced(holders, rule, mutant)
-    for field, mark, holders in marks.values():
-        name = holders[0].entry.name
-        yield f"{name}: {field} follows nothing", holders, refollowed(holders, field, None)
+            applied = partial(replaced, holders, rule, mutant)
+            said = f"{label or f'{holders[0].entry.name}: {rule.code}'} {what}"
+            yield Mutant(said, applied, _names(holders), (rule, mutant))
+    for name, mark, holders in marks.values():
         other = dataclasses.replace(mark, value=Expr(f"({mark.value.text}, 'mutant')"))
-        yield f"{name}: {field} follows something else", holders, refollowed(holders, field, other)
+        for what, changed in (("nothing", None), ("something else", other)):
+            said = f"{holders[0].entry.name}: {name} follows {what}"
+            yield Mutant(said, partial(refollowed, holders, name, changed), _names(holders))
+
+
+def _names(holders: list[type[Component]]) -> frozenset[str]:
+    return frozenset(name for holder in holders for name in (holder.entry.name, *holder.entry.aliases))
 
 
 # ---- judges -------------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Judge:
+    """A document, and what is said of it."""
+
+    config: Any
+    verdict: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def types(self) -> set[str]:
+        """Names of the components it writes."""
+        return set(_types(self.config))
+
+
+@dataclass
+class Evaluations:
+    """What every rule has been asked while the judges gave their verdicts.
+
+    A mutant that answers all of it as the rule does cannot change a verdict, so that nobody need be asked again.
+
+    Attributes:
+        asked: By rule and by the values it reads: all names, and the judges of whom it was asked.
+    """
+
+    asked: dict[int, dict[Any, tuple[dict[str, Any], list[Judge]]]] = field(default_factory=dict)
+    _reads: dict[int, set[str]] = field(default_factory=dict)
+
+    @contextmanager
+    def recording(self, judge: Judge) -> Iterator[None]:
+        """Note what is asked for `judge`."""
+        original = Rule.check
+
+        def check(rule: Rule, names: Mapping[str, Any]) -> Iterator[Fault]:
+            known = self.asked.setdefault(id(rule), {})
+            reads = self._reads.setdefault(id(rule), {"__written__", *re.findall(r"\w+", repr(rule))})
+            values = {name: _key(names[name], reads) for name in sorted(reads) if name in names}
+            judges = known.setdefault(tuple(values.items()), (dict(names), []))[1]
+            if judge not in judges[-1:]:
+                judges.append(judge)
+            return original(rule, names)
+
+        with mock.patch.object(Rule, "check", check):
+            yield
+
+    def telling(self, rule: Rule, mutant: Rule | None) -> list[Judge]:
+        """Judges of whom `mutant` says something else than `rule`, quick ones first."""
+        found = {}
+        for names, judges in self.asked.get(id(rule), {}).values():
+            if _answer(rule, names) != _answer(mutant, names):
+                found.update({id(judge): judge for judge in judges})
+        return sorted(found.values(), key=lambda judge: len(str(judge.config)))
+
+
+def _key(value: Any, reads: set[str]) -> Any:
+    """What tells one value from another; of what is written, only what the rule reads."""
+    if isinstance(value, frozenset):
+        return value & reads
+    return id(value) if isinstance(value, (Component, Mapping)) else repr(value)
+
+
+def _answer(rule: Rule | None, names: Mapping[str, Any]) -> Any:
+    """What a rule has against some values: severity and fields; nothing, where it cannot say."""
+    try:
+        return [(rule.severity, fault.at) for fault in rule.check(names)] if rule else []
+    except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):
+        return []
+
+
 def verdict(config: Any) -> tuple[tuple[str, str, str], ...]:
-    """Problems of a config, as (severity, code, path)."""
-    return tuple((p.severity, p.code, p.path) for p in registry.check(config))
+    """Problems of a config, as (severity, code, path). A mutant may let through what the rest cannot bear."""
+    try:
+        return tuple((p.severity, p.code, p.path) for p in registry.check(config))
+    except Exception as crash:
+        return (("crash", type(crash).__name__, ""),)
 
 
-def judges(target: type[Component]) -> list[tuple[Any, Any]]:
-    """(config, verdict) of everything that speaks of `target`: cases, random draws, the fault table, presets."""
-    module = importlib.import_module(target.__module__.replace(".schema", ".cases"))
-    configs: list[Any] = [dict(c.config) for c in module.INVALID]
-    configs += [c.document for c in module.CASES]
-    draw = module.DRAW.get(target.entry.name)
-    if draw is not None:
+def judges(folders: Collection[str]) -> tuple[list[Judge], Evaluations]:
+    """Everything that speaks of what is in `folders`: cases, random draws, the fault table."""
+    configs: list[Any] = []
+    names: set[str] = set()
+    for name in registry.names():
+        entry = registry.get(name)
+        if entry.source.split(".")[1] not in folders:
+            continue
+        names |= {name, *entry.aliases}
+        module = importlib.import_module(entry.source.replace(".schema", ".cases"))
+        cases = [dict(case.config) for case in module.INVALID] + [case.document for case in module.CASES]
+        configs += [case for case in cases if registry.get(case["type"]) is entry]
         rng = random.Random(0)
-        configs += [draw(rng).document for _ in range(20)]
-    names = {target.entry.name, *target.entry.aliases}
+        configs += [module.DRAW[name](rng).document for _ in range(DRAWS)] if name in module.DRAW else []
     for fault in faults.FAULTS:
         base = faults.BASES[fault.base]
-        if isinstance(base, dict) and names & set(_types(base)):
-            configs += [faults.changed(base, fault.change)]
-            configs += [faults.changed(base, fault.neighbour)] if fault.neighbour else []
-    return [(config, verdict(config)) for config in configs]
+        if "extends" in base or names & set(_types(base)):
+            configs += [faults.changed(base, change) for change in (fault.change, fault.neighbour) if change]
+    found, evaluations = [Judge(config) for config in configs], Evaluations()
+    for judge in found:
+        with evaluations.recording(judge):
+            judge.verdict = verdict(judge.config)
+    return found, evaluations
 
 
 def _types(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
-        if isinstance(node.get("type"), str):
-            yield node["type"]
         for child in node.values():
             yield from _types(child)
     elif isinstance(node, str):
@@ -179,32 +287,25 @@ def _types(node: Any) -> Iterator[str]:
             yield from _types(child)
 
 
-def survives(mutant: Any, cases: list[tuple[Any, Any]]) -> bool:
-    """Whether every judge says the same with the mutant in place."""
-    with mutant:
-        return all(verdict(config) == expected for config, expected in cases)
-
-
 def main(only: list[str]) -> int:
     """Run, print a line per folder and every survivor."""
     total = killed = 0
     left: list[str] = []
-    cases: dict[type[Component], list[tuple[Any, Any]]] = {}
-    for folder, schemas in folders().items():
-        if only and folder not in only:
-            continue
+    chosen = {folder: schemas for folder, schemas in folders().items() if folder in only or not only}
+    everybody, evaluations = judges(chosen)
+    for folder, schemas in chosen.items():
         start, before = time.perf_counter(), (total, killed)
-        cases.update({target: judges(target) for target in schemas})
-        for description, holders, mutant in mutants(schemas):
+        for mutant in mutants(schemas):
             total += 1
-            if survives(mutant, [case for holder in holders for case in cases[holder]]):
-                left.append(description)
-            else:
-                killed += 1
-        made, dead = total - before[0], killed - before[1]
+            asked = evaluations.telling(*mutant.rules) if mutant.rules else mutant.readers(everybody)
+            with mutant.applied():
+                dead = any(verdict(judge.config) != judge.verdict for judge in asked)
+            killed += dead
+            left += [] if dead else [mutant.description]
+        made, deaths = total - before[0], killed - before[1]
         if made:
             seconds = time.perf_counter() - start
-            sys.stdout.write(f"{folder:16} {dead:4} of {made:4} killed  {dead / made:6.1%}  {seconds:.0f} s\n")
+            sys.stdout.write(f"{folder:16} {deaths:4} of {made:4} killed  {deaths / made:6.1%}  {seconds:.0f} s\n")
             sys.stdout.flush()
     for description in left:
         sys.stdout.write(f"survived: {description}  {SURVIVORS.get(description, '')}\n")

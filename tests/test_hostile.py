@@ -122,7 +122,7 @@ def test_thousands_of_faults(name: str, tmp_path: Path) -> None:
     done = arch("validate", "many.yaml", cwd=tmp_path)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 1
-    assert len(done.stdout.splitlines()) < 120, "twenty problems, and a count of the others"
+    assert len(done.stdout.splitlines()) < 130, "twenty problems, and a count of the others"
     assert after.ru_utime - before.ru_utime < SECONDS
 
 
@@ -254,22 +254,22 @@ def test_a_reader_that_goes_away(command: str) -> None:
 ODD = ["\x1b[2J", "[red]x[/red]", "[/oops]", "a" * 100_000, "\u202egnp.exe", "$(reboot)", "${oc.env:HOME}", "\udcff"]
 
 
-@pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
-def test_odd_names_on_the_command_line(name: str) -> None:
-    done = arch("validate", name, "--set", f"network.{name[:500]}=1")
+def test_odd_names_on_the_command_line() -> None:
+    done = arch("validate", *ODD, "--set", "network.[/oops]=1", "--format", "text")
     assert done.returncode == 2
-    assert len(done.stdout) < 8_000
+    assert done.stdout.decode().count("error[") == len(ODD)
+    assert max(map(len, done.stdout.decode().splitlines())) < 4_000
 
 
 VALUES = ["[" * 4000, "{a: " * 1000, "&a 1", "!!python/name:os.system", "9" * 4000, "\x1b]0;x\x07", "x" * 5000]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
-def test_overrides(value: str) -> None:
-    done = arch("validate", "vit5_hybrid", "--set", f"patch_size={value}", "--format", "json")
+def test_overrides() -> None:
+    sets = [argument for value in VALUES for argument in ("--set", f"patch_size={value}")]
+    done = arch("validate", "vit5_hybrid", *sets, "--format", "json")
     (verdict,) = json.loads(done.stdout)
     assert done.returncode == 2
-    assert len(verdict["problems"]) == 1
+    assert len(verdict["problems"]) == len(VALUES)
 
 
 def test_names_in_a_document_never_reach_an_import(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
 
 import registry
+from cli.main import app
 from registry import json_schema as module
 from registry import reader, sources
 from registry.cases import Case, Invalid
@@ -31,6 +33,11 @@ def errors(document: Any) -> list[str]:
 
 def test_it_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_command_prints_it() -> None:
+    printed = CliRunner().invoke(app, ["schema"]).stdout
+    assert printed == json.dumps(json_schema(), indent=2) + "\n"
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""The registry under strain: names, duplicates, threads, broken plug-ins and folders. Nothing is ever half registered."""
+"""The registry under strain: names, duplicates, threads, broken plug-ins and folders. Nothing is half registered."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def test_bad_names(name: Any) -> None:
         ({"aliases": ("Good", "1bad")}, "Expected an alias of fresh"),
         ({"aliases": ("rms_norm",)}, "got 'rms_norm', which is rms_norm of components.norms.schema"),
         ({"aliases": ("Fine", "RMSNorm")}, "got 'RMSNorm', which is rms_norm of components.norms.schema"),
-        ({"aliases": ("fresh",)}, "Expected an alias of fresh"),
-        ({"aliases": ("Twice", "Twice")}, "Expected an alias of fresh"),
+        ({"aliases": ("fresh",)}, "Expected the name and aliases of fresh to differ, got 'fresh' twice"),
+        ({"aliases": ("Twice", "Twice")}, "Expected the name and aliases of fresh to differ, got 'Twice' twice"),
     ],
 )
 def test_refused_registrations_leave_nothing_behind(more: dict[str, Any], says: str) -> None:
