@@ -41,7 +41,7 @@ class Attention(Component):
             "len(rope_spatial_dims) == data_dim",
             at="rope_spatial_dims",
             code="rank",
-            when="use_rope and rope_spatial_dims",
+            when="use_rope",
             message="Expected rope_spatial_dims to have {data_dim} entries, got {len(rope_spatial_dims)}",
             hint="write one extent per axis of the token grid",
             why="there is one extent per spatial axis",
@@ -50,7 +50,7 @@ class Attention(Component):
             "(hidden_dim // num_heads) % (2 * len(rope_spatial_dims)) == 0",
             at="num_heads",
             code="rope-head-dim",
-            when="use_rope and rope_spatial_dims and hidden_dim % num_heads == 0",
+            when="use_rope",
             message="Expected a head of hidden_dim / num_heads = {hidden_dim // num_heads} channels to be divisible "
             "by {2 * len(rope_spatial_dims)}, got {hidden_dim} / {num_heads}",
             hint="each of the {len(rope_spatial_dims)} axes rotates pairs of channels",

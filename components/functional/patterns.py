@@ -38,7 +38,6 @@ def pattern_rules(example: str) -> tuple[Require, ...]:
         Require(
             "(layer_pattern is None) == (layer_types is None)",
             at="layer_types",
-            when="layer_pattern is not None or layer_types is not None",
             code="pattern-and-types",
             message="Expected layer_pattern and layer_types together, got only one of them",
             hint="give the other one as well",

@@ -46,13 +46,13 @@ def step_range() -> tuple[Require, ...]:
         Require(
             "dt_min < dt_max",
             at=field,
-            when=f"{'not ' if field == 'dt_max' else ''}'dt_min' in __written__",
+            when=when,
             code="dt-range",
             message="Expected dt_min < dt_max, got dt_min={dt_min} and dt_max={dt_max}",
             hint="the defaults are dt_min: 0.001 and dt_max: 0.1",
             why="initial steps are drawn between the two, evenly on a logarithmic scale",
         )
-        for field in ("dt_min", "dt_max")
+        for field, when in (("dt_min", "'dt_min' in __written__"), ("dt_max", ""))
     )
 
 

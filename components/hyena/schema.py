@@ -11,7 +11,7 @@ from registry.schema import Component, InputSpec, slot
 from registry.shapes import Shape
 from registry.store import register
 
-_STRIDELESS = "short_conv.entry.kind == 'conv' and max(tap.stride for tap in short_conv.taps()) == 1"
+_IS_CONV = "short_conv.entry.kind == 'conv'"
 _NORMED = {"hidden_dim": "global_conv.hidden_dim"}
 
 
@@ -33,7 +33,7 @@ class Hyena(Component):
         Require(
             "max(tap.stride for tap in short_conv.taps()) == 1",
             at="short_conv.stride",
-            when="short_conv.entry.kind == 'conv'",
+            when=_IS_CONV,
             code="same-size",
             message="Expected stride to be 1 in short_conv, got {short_conv.stride}",
             hint="set stride: 1",
@@ -42,7 +42,7 @@ class Hyena(Component):
         Require(
             "all(tap.dilation * (tap.size - 1) % 2 == 0 for tap in short_conv.taps())",
             at="short_conv.kernel_size",
-            when=f"{_STRIDELESS} and short_conv.padding != 'same' and not short_conv.keeps_extents",
+            when=f"{_IS_CONV} and not short_conv.keeps_extents",
             code="same-size",
             message="Expected an odd kernel_size in short_conv, got {short_conv.kernel_size}",
             hint="an odd kernel_size k with padding: (k - 1) / 2, or padding: same",
@@ -51,7 +51,7 @@ class Hyena(Component):
         Require(
             "short_conv.keeps_extents",
             at="short_conv.padding",
-            when=f"{_STRIDELESS} and all(tap.dilation * (tap.size - 1) % 2 == 0 for tap in short_conv.taps())",
+            when=_IS_CONV,
             code="same-size",
             message="Expected padding to keep the size of the grid in short_conv, got {short_conv.padding} "
             "with kernel_size={short_conv.kernel_size}",

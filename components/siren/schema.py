@@ -50,7 +50,6 @@ _LEARNABLE_RULES = (
     Require(
         f"omega_0_scale_min <= min({_SCALES}) and max({_SCALES}) <= omega_0_scale_max",
         at="omega_0_scale_init",
-        when="omega_0_scale_min <= omega_0_scale_max",
         code="scale-outside-range",
         message="Expected omega_0_scale_init within [{omega_0_scale_min}, {omega_0_scale_max}], "
         "got {omega_0_scale_init}",
@@ -343,7 +342,6 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(_BlockDiagonalKernel):
         Require(
             "omega_0_scale_max >= 1",
             at="omega_0_scale_max",
-            when="omega_0_scale_min <= omega_0_scale_max",
             code="scale-outside-range",
             message="Expected omega_0_scale_max to be at least 1, got {omega_0_scale_max}",
             hint="set omega_0_scale_max: 1.0",
@@ -352,8 +350,7 @@ class BlockDiagonalLearnableOmegaSIRENKernelND(_BlockDiagonalKernel):
         Require(
             f"{_RATIO} >= omega_0_scale_min",
             at="omega_0_scale_min",
-            when="omega_0_scale_min <= omega_0_scale_max and"
-            " (omega_0_per_block is not None or omega_0_min <= omega_0_max)",
+            when="omega_0_scale_min <= omega_0_scale_max",
             code="scale-outside-range",
             message=f"Expected omega_0_scale_min to be at most {{{_RATIO}}}, got {{omega_0_scale_min}}",
             hint=f"try omega_0_scale_min: {{{_RATIO}}}",

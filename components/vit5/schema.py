@@ -63,7 +63,6 @@ class ViT5Attention(Component):
         Require(
             "hidden_dim // num_heads % 4 == 0",
             at="num_heads",
-            when="hidden_dim % num_heads == 0",
             code="rotary-width",
             message="Expected a head width divisible by 4, got {hidden_dim} / {num_heads} = {hidden_dim // num_heads}",
             hint="num_heads must divide {hidden_dim} / 4",
@@ -362,7 +361,7 @@ class ViT5ClassificationNet(Component):
             "neck_compression_ratio",
             ("hidden_dim",),
             at="neck_compression_ratio",
-            when="readout == 'register_concat' and neck_compression_ratio is not None",
+            when="readout == 'register_concat'",
             code="neck-width",
             why="every register is compressed to hidden_dim / neck_compression_ratio channels",
         ),
