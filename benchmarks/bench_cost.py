@@ -2,13 +2,14 @@
 
     python benchmarks/bench_cost.py [--quick]
 
-In process, on the same net: FlopCounterMode runs a forward pass on the meta device. `first` costs a plan just loaded,
-`again` one that has been costed. Whole processes: `arch flops` next to a Python that only imports the libraries it
+In process, on the same net: FlopCounterMode runs a forward pass on the meta device. `first` costs a plan just loaded
+(whose shapes loading has run already), `again` one that has been costed, `new batch` another batch size each time. Whole processes: `arch flops` next to a Python that only imports the libraries it
 needs, and to one that imports torch, builds the net on meta and counts.
 """
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from functools import partial
@@ -54,10 +55,11 @@ def in_process(rounds: int) -> list[list[str]]:
     def reload() -> None:
         fresh[0] = registry.load(PRESET)
 
-    rows = []
+    rows, batches = [], itertools.count(2)
     for label, ours, prepare in (
         ("totals by kind, first", lambda: registry.cost(fresh[0]).kinds, reload),
         ("totals by kind, again", lambda: registry.cost(plan).kinds, None),
+        ("totals by kind, new batch", lambda: registry.cost(plan, batch=next(batches)).kinds, None),
         ("tree of all modules, first", lambda: registry.cost(fresh[0]).to_dict(), reload),
     ):
         times = harness.alternate({"ours": ours, "FCM": counter}, rounds, prepare=prepare)

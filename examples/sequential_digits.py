@@ -6,6 +6,9 @@ The 1,797 bundled digits of scikit-learn, 8 x 8 grey pixels each, are shown as s
 makes a three a three is spread over the whole sequence, so that the network must carry the strokes along. Three
 quarters are learnt from, the rest is only asked at the end. The network is the preset `s4d_classifier`, made smaller by
 overrides, in single precision.
+
+Measured with the defaults: 98.44 % of the 450 unseen digits. A batch costs 0.11 s of one core; the run took 376 s on a
+busy one.
 """
 
 from __future__ import annotations

@@ -307,6 +307,7 @@ _S4D = {
     "dt_min": 0.001,
     "dt_max": 0.1,
 }
+_S4 = {**_S4D, "type": "S4"}
 _SEQUENCE = {**_RESNET, "data_dim": 1, "block": {**_R_BLOCK, "sequence_mixer": _S4D}}
 
 BASES: dict[str, dict[str, Any]] = {
@@ -398,7 +399,7 @@ BASES: dict[str, dict[str, Any]] = {
     "positions": {"type": "PositionEmbeddingND", "embedding_dim": 8, "data_dim": 2, "max_dim_lengths": [5, 4]},
     "group_norm": {"type": "GroupNorm", "num_groups": 4, "num_channels": 8},
     "per_head": {"type": "PerHeadRMSNorm", "num_heads": 4, "head_dim": 2},
-    "s4": {**_S4D, "type": "S4"},
+    "s4": _S4,
     "s4d": _S4D,
     "s4d_kernel": {**_S4D, "type": "S4DKernel"},
     "s4d_mixer": {"type": "S4DSequenceMixer", "in_features": 8, "state_dim": 16},
@@ -457,6 +458,21 @@ def _registers(number: int) -> dict[str, Any]:
 
 def _without_film() -> dict[str, Any]:
     return {f"{KER}.film": DROP, f"{KER}.film_after_pos_embed": False, f"{H}.register_pooling": DROP}
+
+
+def _attention_in_the_grid(**fields: Any) -> dict[str, Any]:
+    """Attention with rotary positions in place of Hyena; its grid follows."""
+    rotary = {"type": "Attention", "num_heads": 2, "apply_qk_norm": True, "use_rope": True, **fields}
+    return {f"{MIX}.mixer": rotary, f"{H}.register_pooling": DROP}
+
+
+def _fourier_kernel(**fields: Any) -> dict[str, Any]:
+    """A kernel of random features; its width, rank and extent follow."""
+    kernel = {"type": "RandomFourierKernelND", "mlp_hidden_dim": 16, "num_layers": 3, "embedding_dim": 16}
+    return {
+        KER: {**kernel, "omega_0": 2.0, "use_bias": True, "nonlinear": "GELU", **fields},
+        f"{H}.register_pooling": DROP,
+    }
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -958,6 +974,14 @@ FAULTS: tuple[Fault, ...] = (
             ("48", "5"),
             {f"{HY}.pixelhyena_norm": {"type": "GroupNorm", "num_groups": 6, "num_channels": 48}},
         ),
+        (
+            "hyena-head-width",
+            {f"{HY}.pixelhyena_norm": {"type": "PerHeadRMSNorm", "num_heads": 4, "head_dim": 10}},
+            f"{HY}.pixelhyena_norm.head_dim",
+            "mismatch",
+            ("12", "10"),
+            {f"{HY}.pixelhyena_norm": {"type": "PerHeadRMSNorm", "num_heads": 4}},
+        ),
         ("hyena-field", {f"{HY}.gate": "silu"}, None, "unknown-field"),
     ),
     # -- kernel and film
@@ -1052,6 +1076,43 @@ FAULTS: tuple[Fault, ...] = (
         ("film-number", {f"{KER}.film": 1}, None, "not-a-component"),
         ("film-kind", {f"{KER}.film": _NORM}, f"{FI}.type", "wrong-kind"),
         ("film-field", {f"{FI}.condition_dim": 48}, None, "unknown-field"),
+    ),
+    # -- other mixers and kernels in the adapter's grid
+    *_rows(
+        "vit5",
+        (
+            "rope-grid",
+            _attention_in_the_grid(rope_spatial_dims=[4, 6]),
+            f"{HY}.rope_spatial_dims",
+            "mismatch",
+            ("[6, 4]", "[4, 6]"),
+            _attention_in_the_grid(),
+        ),
+        (
+            "rope-grid-count",
+            _attention_in_the_grid(rope_spatial_dims=[24]),
+            f"{HY}.rope_spatial_dims",
+            "mismatch",
+            (),
+            _attention_in_the_grid(rope_spatial_dims=[6, 4]),
+        ),
+        (
+            "fourier-out",
+            _fourier_kernel(out_dim=24),
+            f"{KER}.out_dim",
+            "mismatch",
+            ("48", "24"),
+            _fourier_kernel(out_dim=48),
+        ),
+        ("fourier-rank", _fourier_kernel(data_dim=1), f"{KER}.data_dim", "mismatch", ("2", "1"), _fourier_kernel()),
+        (
+            "fourier-extent",
+            _fourier_kernel(L_cache=5),
+            f"{KER}.L_cache",
+            "extent-differs",
+            ("6", "5"),
+            _fourier_kernel(L_cache=[6, 4]),
+        ),
     ),
     # -- misspelt keys of values that must be there, and types that other fields belong to
     *_rows(
@@ -1351,7 +1412,14 @@ FAULTS: tuple[Fault, ...] = (
         ("attention-hidden", {f"{R_HY}.hidden_dim": 16}, None, "mismatch", ("8", "16")),
         ("heads", {f"{R_HY}.num_heads": 3}, None, "divisible", ("8", "3"), {f"{R_HY}.num_heads": 1}),
         ("head-width", {f"{R_HY}.num_heads": 4}, None, "rope-head-dim", ("8", "4")),
-        ("rope-rank", {f"{R_HY}.rope_spatial_dims": [20]}, None, "rank", ("2", "1")),
+        (
+            "rope-rank",
+            {f"{R_HY}.rope_spatial_dims": [20]},
+            None,
+            "rank",
+            ("2", "1"),
+            {f"{R_HY}.rope_spatial_dims": [20], f"{R_HY}.use_rope": False},
+        ),
         ("rope-missing", {f"{R_HY}.rope_spatial_dims": DROP}, None, "rope-grid", (), {f"{R_HY}.use_rope": False}),
         (
             "rope-extent",
@@ -1445,7 +1513,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("width", {f"{R_MIX}.d_model": 4}, None, "mismatch", ("8", "4")),
         ("hidden", {f"{N}.hidden_dim": 16}, None, "mismatch", ("8", "16")),
-        ("transposed", {f"{R_MIX}.transposed": True}, None, "transposed"),
+        ("transposed", {f"{R_MIX}.transposed": True}, None, "transposed", (), {f"{R_MIX}.final_act": None}),
         (
             "channels",
             {f"{R_MIX}.channels": 2, f"{R_MIX}.final_act": "none"},
@@ -1453,6 +1521,23 @@ FAULTS: tuple[Fault, ...] = (
             "output-width",
             (),
             {f"{R_MIX}.channels": 2},
+        ),
+        ("no-projection", {f"{R_MIX}.gate": 2, f"{R_MIX}.final_act": None}, f"{R_MIX}.final_act", "output-width"),
+        (
+            "s4-channels",
+            {R_MIX: {**_S4, "channels": 2, "final_act": "none"}},
+            (f"{R_MIX}.final_act", f"{R_MIX}.channels"),
+            "output-width",
+            (),
+            {R_MIX: {**_S4, "channels": 2}},
+        ),
+        (
+            "s4-width",
+            {R_MIX: {**_S4, "d_model": 4}},
+            f"{R_MIX}.d_model",
+            "mismatch",
+            ("8", "4"),
+            {R_MIX: {**_S4, "final_act": None}},
         ),
         ("sets", {f"{R_MIX}.n_ssm": 3}, None, "divisible", ("8", "3"), {f"{R_MIX}.n_ssm": 8}),
         (

@@ -1,4 +1,4 @@
-"""Reference numbers as fixtures: constructor arguments, state, inputs and outputs of nvsubquadratic 0.2.0, as JSON + npz."""
+"""Reference numbers as fixtures: constructor arguments, state, inputs, outputs of nvsubquadratic 0.2.0 (JSON + npz)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Mutation testing of the rules: change one thing in one rule, and some test must notice.
 
 Rules are data, so mutants are made in memory: drop the rule, negate its condition, soften its comparison, forget its
-`when`, turn an error into a warning; the same for what follows from the parent and for bounds of fields. A mutant is
-killed when a valid config is refused, or an invalid one is not refused as expected.
+`when`, turn an error into a warning; the same for what follows from the parent and what is given to the children. A
+mutant is killed when a valid config is refused, or an invalid one is not refused as expected.
 
-    python -m tests.mutation            # all schemas: a table and the survivors; exit 1 below 90 %
+    python -m tests.mutation            # all schemas: a table and the survivors; exit 1 below 98 %
     python -m tests.mutation siren      # one folder of components
 """
 
@@ -26,16 +26,29 @@ from unittest import mock
 
 import registry
 from registry import schema
-from registry.rules import Divides, Equals, Expr, Fault, Require, Rule
-from registry.schema import Component, Follows, fields_of
+from registry.rules import Divides, Equals, Expr, Fault, Require, Rule, Unknown
+from registry.schema import Component, Follows, Slot, fields_of
 from tests import faults
 
-SURVIVORS: dict[str, str] = {}
+_NOWHERE = "no component of ours has a slot for it, so that nothing says its width or its rank"
+SURVIVORS: dict[str, str] = {
+    "layer_scale: dim follows nothing": _NOWHERE,
+    "layer_scale: dim follows something else": _NOWHERE,
+    "position_embedding_nd: embedding_dim follows nothing": _NOWHERE,
+    "position_embedding_nd: embedding_dim follows something else": _NOWHERE,
+    "position_embedding_nd: data_dim follows nothing": _NOWHERE,
+    "qkv_condition_mixer: mixer is not given seq_shape": "no network of ours knows both its grid and a condition",
+    "vit5_residual_block: unused-conditioning at register_pooling applies always": "without register_pooling there is "
+    "no name to put in the message, and the rule says nothing",
+}
 """Mutants known to survive: description -> why that is no gap."""
-GOAL = 0.9
+GOAL = 0.98
 
 DRAWS = 20
 """Random configs of every component."""
+_ALWAYS = "applies always"
+_SILENT = (Unknown, TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
+"""What the checker takes for "the rule cannot say"."""
 
 
 def folders() -> dict[str, list[type[Component]]]:
@@ -74,6 +87,11 @@ def softened(text: str) -> Iterator[str]:
             node.op = ast.Or() if isinstance(operator, ast.And) else ast.And()
             yield ast.unparse(tree)
             node.op = operator
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            number = node.value
+            node.value = number + 1
+            yield ast.unparse(tree)
+            node.value = number
 
 
 def rule_mutants(rule: Rule) -> Iterator[tuple[str, Rule | None]]:
@@ -82,7 +100,7 @@ def rule_mutants(rule: Rule) -> Iterator[tuple[str, Rule | None]]:
     if rule.severity == "error":
         yield "only a warning", dataclasses.replace(rule, severity="warning")
     if rule.when:
-        yield "applies always", dataclasses.replace(rule, when="")
+        yield _ALWAYS, dataclasses.replace(rule, when="")
         yield "applies where it should not", dataclasses.replace(rule, when=f"not ({rule.when})")
     if isinstance(rule, Require):
         yield "negated", dataclasses.replace(rule, condition=f"not ({rule.condition})")
@@ -111,14 +129,14 @@ def replaced(holders: list[type[Component]], rule: Rule, mutant: Rule | None) ->
 
 
 @contextmanager
-def refollowed(holders: list[type[Component]], name: str, mutant: Follows | None) -> Iterator[None]:
-    """Every schema whose field `name` follows, following something else, or nothing."""
+def remarked(holders: list[type[Component]], name: str, mutant: Follows | Slot | None) -> Iterator[None]:
+    """Every schema with field `name`, following something else or nothing, or giving something else."""
     originals = [(holder, fields_of(holder)) for holder in holders]
     for holder, fields in originals:
-        follows = {n: mark for n, mark in fields.follows.items() if n != name}
-        if mutant is not None:
-            follows[name] = mutant
-        schema._FIELDS[holder] = dataclasses.replace(fields, follows=follows)
+        kind = "slots" if name in fields.slots else "follows"
+        marks = {n: mutant if n == name else mark for n, mark in getattr(fields, kind).items()}
+        kept: Any = {n: mark for n, mark in marks.items() if mark is not None}
+        schema._FIELDS[holder] = dataclasses.replace(fields, **{kind: kept})
     try:
         yield
     finally:
@@ -150,11 +168,12 @@ class Mutant:
 def mutants(schemas: list[type[Component]]) -> Iterator[Mutant]:
     """Every mutant of some schemas; what is inherited is mutated once."""
     rules: dict[int, tuple[Rule, list[type[Component]]]] = {}
-    marks: dict[int, tuple[str, Follows, list[type[Component]]]] = {}
+    marks: dict[int, tuple[str, Follows | Slot, list[type[Component]]]] = {}
     for holder in schemas:
         for rule in holder.rules:
             rules.setdefault(id(rule), (rule, []))[1].append(holder)
-        for name, mark in fields_of(holder).follows.items():
+        held: dict[str, Follows | Slot] = {**fields_of(holder).follows, **fields_of(holder).slots}
+        for name, mark in held.items():
             marks.setdefault(id(mark), (name, mark, []))[2].append(holder)
     for rule, holders in rules.values():
         label = f"{holders[0].entry.name}: {rule.code} at {rule.at}" if isinstance(rule, Require) else ""
@@ -163,10 +182,26 @@ def mutants(schemas: list[type[Component]]) -> Iterator[Mutant]:
             said = f"{label or f'{holders[0].entry.name}: {rule.code}'} {what}"
             yield Mutant(said, applied, _names(holders), (rule, mutant))
     for name, mark, holders in marks.values():
-        other = dataclasses.replace(mark, value=Expr(f"({mark.value.text}, 'mutant')"))
-        for what, changed in (("nothing", None), ("something else", other)):
-            said = f"{holders[0].entry.name}: {name} follows {what}"
-            yield Mutant(said, partial(refollowed, holders, name, changed), _names(holders))
+        for what, changed in _mark_mutants(mark):
+            said = f"{holders[0].entry.name}: {name} {what}"
+            yield Mutant(said, partial(remarked, holders, name, changed), _names(holders))
+
+
+def _mark_mutants(mark: Follows | Slot) -> Iterator[tuple[str, Follows | Slot | None]]:
+    if isinstance(mark, Follows):
+        yield "follows nothing", None
+        yield "follows something else", dataclasses.replace(mark, value=_other(mark.value))
+    else:
+        for fact, value in mark.gives.items():
+            others = {name: expression for name, expression in mark.gives.items() if name != fact}
+            yield f"is not given {fact}", dataclasses.replace(mark, gives=others)
+            yield f"is given another {fact}", dataclasses.replace(mark, gives={**others, fact: _other(value)})
+        if mark.when is not None:
+            yield "counts although it is not used", dataclasses.replace(mark, when=None)
+
+
+def _other(value: Expr) -> Expr:
+    return Expr(f"({value.text}, 'mutant')")
 
 
 def _names(holders: list[type[Component]]) -> frozenset[str]:
@@ -227,6 +262,34 @@ class Evaluations:
                 found.update({id(judge): judge for judge in judges})
         return sorted(found.values(), key=lambda judge: len(str(judge.config)))
 
+    def excuse(self, mutant: Mutant) -> str:
+        """Why it is no gap that nobody noticed `mutant`, or nothing."""
+        guard = mutant.rules and mutant.description.endswith(_ALWAYS) and self.only_guards(mutant.rules[0])
+        return "elsewhere the condition has no value, and the rule nothing to say" if guard else ""
+
+    def only_guards(self, rule: Rule) -> bool:
+        """Whether `when` says no more than where the condition has a value, such as "it is not null"."""
+        outside = [names for names, _ in self.asked.get(id(rule), {}).values() if not _applies(rule, names)]
+        return bool(outside) and not any(_speaks(rule, names) for names in outside)
+
+
+def _applies(rule: Rule, names: Mapping[str, Any]) -> bool:
+    try:
+        return bool(Expr(rule.when)(names))
+    except _SILENT:
+        return True
+
+
+def _speaks(rule: Rule, names: Mapping[str, Any]) -> bool:
+    """Whether the rule without `when` can tell if it holds."""
+    if isinstance(rule, Divides) and names.keys().isdisjoint(rule.multiples):
+        return False
+    try:
+        list(rule._faults(names))
+    except _SILENT:
+        return False
+    return True
+
 
 def _key(value: Any, reads: set[str]) -> Any:
     """What tells one value from another; of what is written, only what the rule reads."""
@@ -239,7 +302,7 @@ def _answer(rule: Rule | None, names: Mapping[str, Any]) -> Any:
     """What a rule has against some values: severity and fields; nothing, where it cannot say."""
     try:
         return [(rule.severity, fault.at) for fault in rule.check(names)] if rule else []
-    except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):
+    except _SILENT:
         return []
 
 
@@ -290,7 +353,7 @@ def _types(node: Any) -> Iterator[str]:
 def main(only: list[str]) -> int:
     """Run, print a line per folder and every survivor."""
     total = killed = 0
-    left: list[str] = []
+    left: dict[str, str] = {}
     chosen = {folder: schemas for folder, schemas in folders().items() if folder in only or not only}
     everybody, evaluations = judges(chosen)
     for folder, schemas in chosen.items():
@@ -301,15 +364,16 @@ def main(only: list[str]) -> int:
             with mutant.applied():
                 dead = any(verdict(judge.config) != judge.verdict for judge in asked)
             killed += dead
-            left += [] if dead else [mutant.description]
+            if not dead:
+                left[mutant.description] = SURVIVORS.get(mutant.description, evaluations.excuse(mutant))
         made, deaths = total - before[0], killed - before[1]
         if made:
             seconds = time.perf_counter() - start
             sys.stdout.write(f"{folder:16} {deaths:4} of {made:4} killed  {deaths / made:6.1%}  {seconds:.0f} s\n")
             sys.stdout.flush()
-    for description in left:
-        sys.stdout.write(f"survived: {description}  {SURVIVORS.get(description, '')}\n")
-    explained = sum(description in SURVIVORS for description in left)
+    for description, reason in left.items():
+        sys.stdout.write(f"survived: {description}{': ' if reason else ''}{reason}\n")
+    explained = sum(bool(reason) for reason in left.values())
     rate = (killed + explained) / max(total, 1)
     sys.stdout.write(f"{killed} of {total} killed, {explained} explained: {rate:.1%}\n")
     return 0 if rate >= GOAL else 1

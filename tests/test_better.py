@@ -44,9 +44,10 @@ def _tiny() -> dict[str, Any]:
 
 
 _FOLLOWING = (
-    "hidden_dim dim in_features out_features in_channels out_channels num_channels out_dim L_cache grid_size grid_w "
-    "num_patches_h num_patches_w cond_dim num_registers register_start_idx has_cls"
-).split()
+    *("hidden_dim", "dim", "in_features", "out_features", "in_channels", "out_channels", "num_channels", "out_dim"),
+    *("L_cache", "grid_size", "grid_w", "num_patches_h", "num_patches_w", "cond_dim", "num_registers"),
+    *("register_start_idx", "has_cls"),
+)
 
 
 def _forget(node: Any, names: set[str]) -> None:

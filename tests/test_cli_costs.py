@@ -315,7 +315,7 @@ def test_solve_text() -> None:
     assert text.startswith("vit5_hybrid: near 22.0 M params, 10.0 G FLOPs\n")
     assert "note: layer_pattern follows num_blocks: HA repeated to its length" in text
     assert "8 tried, 6 valid" in text
-    assert "2 left out, such as: Expected hidden_dim to be " in text
+    assert "2 left out, such as: Expected hidden_dim to obey " in text
     again = text.splitlines()[-1].removeprefix("arch ").split()
     assert json.loads(arch(*again, "--format", "json", "--depth", "0").stdout)["params"] == 22_176_960
 

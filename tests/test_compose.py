@@ -76,9 +76,7 @@ def test_merge(base: str, layer: str, expected: dict[str, Any]) -> None:
 
 
 def test_three_layers() -> None:
-    assert merged("a: {type: m, x: 1}", "a: {type: k, y: 2}", "a: {x: 3}") == {
-        "a": {"type": "k", "y": 2, "x": 3}
-    }
+    assert merged("a: {type: m, x: 1}", "a: {type: k, y: 2}", "a: {x: 3}") == {"a": {"type": "k", "y": 2, "x": 3}}
 
 
 def test_documents_are_not_changed_and_not_shared() -> None:
@@ -92,9 +90,7 @@ def test_documents_are_not_changed_and_not_shared() -> None:
 
 # ---- overrides -------------------------------------------------------------------------------------------
 
-NET = (
-    "summary: s\nnetwork:\n  type: vit\n  dim: 8\n  norm: rms\n  blocks: [{type: b, x: 1}, {type: b, x: 2}]\n"
-)
+NET = "summary: s\nnetwork:\n  type: vit\n  dim: 8\n  norm: rms\n  blocks: [{type: b, x: 1}, {type: b, x: 2}]\n"
 
 
 @pytest.mark.parametrize(
@@ -344,9 +340,7 @@ def layered() -> Composed:
     base = "summary: base\nnetwork:\n  type: vit\n  dim: 8\n  norm: rms\n  mixer:\n    type: m\n    x: 1\n"
     child = "extends: base\nnetwork:\n  depth: 4\n  mixer:\n    type: k\n"
     child += "  blocks: [{a: 1}, {a: '${network.dim}'}]\n"
-    return compose(
-        [doc(base, "base.yaml"), doc(child, "child.yaml")], ["dim=9", "norm.eps=1", "blocks.0.a=2"]
-    )
+    return compose([doc(base, "base.yaml"), doc(child, "child.yaml")], ["dim=9", "norm.eps=1", "blocks.0.a=2"])
 
 
 @pytest.mark.parametrize(

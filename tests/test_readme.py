@@ -21,7 +21,8 @@ README = ROOT / "README.md"
 
 
 def _arch(command: str) -> tuple[int, str]:
-    result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:])
+    words = shlex.split(command, comments=True)[1:]
+    result = CliRunner().invoke(app, words[: words.index(">")] if ">" in words else words)
     return result.exit_code, result.output
 
 

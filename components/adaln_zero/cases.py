@@ -72,7 +72,7 @@ CASES = (
         params=2208,
         source="nvsubquadratic 0.2.0: AdaLNZeroResidualBlock, adaln_zero_block",
     ),
-    Case(_block(type="AdaLNZeroResidualBlock"), shape=(5, 4, 8), condition=(3, 2, 8)),
+    Case(_block(type="AdaLNZeroResidualBlock", mlp_norm="identity"), shape=(5, 4, 8), condition=(3, 2, 8)),
     Case(_block(film=FILM, dropout={"type": "drop_path", "drop_prob": 0.1}), shape=(5, 4, 8), condition=(3, 8)),
     Case(
         _block(
@@ -100,6 +100,7 @@ INVALID = (
     Invalid({**_block(), "input": {"shape": [5, 4, 8]}}, "missing-condition", "input.condition", "width 8"),
     Invalid({**_block(), "input": {"shape": [5, 4, 8], "condition": [6]}}, "condition-width", "input.condition", "[6]"),
     Invalid(_block(mlp_norm="rms_norm_channel_first"), "channels-first", "mlp_norm"),
+    Invalid(_block(sequence_mixer_norm={"type": "l2_norm", "dim": 1}), "channels-first", "sequence_mixer_norm"),
 )
 
 

@@ -18,6 +18,7 @@ CASES = (
     Case(_attention(num_heads=1, use_rope=True, rope_spatial_dims=[6], rope_base=100.0, is_causal=True)),
     Case(_attention(num_heads=4, attn_dropout=0.1, use_rope=True, rope_spatial_dims=[2, 3, 2])),
     Case(_attention(num_heads=24), shape=(5, 24)),
+    Case(_attention(num_heads=4, rope_spatial_dims=[3, 4]), shape=(5, 24)),
 )
 
 INVALID = (

@@ -56,6 +56,11 @@ CASES = (
         {"type": "conv2d", "in_channels": 3, "out_channels": 6, "kernel_size": [5, 3], "padding": "same"},
         shape=(3, 7, 6),
     ),
+    *(
+        Case({"type": f"conv{n}d", "in_channels": 2, "out_channels": 2, "kernel_size": 3, "padding": "same", **stride})
+        for n in (1, 2, 3)
+        for stride in ({"stride": [1] * n}, {"stride": 1})
+    ),
     Case(
         {"type": "conv3d", "in_channels": 2, "out_channels": 2, "kernel_size": 2, "padding": "valid"},
         shape=(2, 3, 4, 5),
@@ -109,39 +114,49 @@ CASES = (
 )
 
 
-def _conv2d(**fields: Any) -> dict[str, Any]:
-    return {"type": "conv2d", "in_channels": 4, "out_channels": 6, "kernel_size": 3, **fields}
-
-
 def _causal(**fields: Any) -> dict[str, Any]:
     return {"type": "causal_conv1d", "in_channels": 4, "out_channels": 6, "kernel_size": 3, **fields}
 
+
+def _conv(rank: int, **fields: Any) -> dict[str, Any]:
+    return {"type": f"conv{rank}d", "in_channels": 4, "out_channels": 6, "kernel_size": 3, **fields}
+
+
+def _conv_faults(rank: int) -> tuple[Invalid, ...]:
+    """One fault per rule of a convolution over `rank` axes."""
+    short, long = [1] * (rank - 1), [1] * (rank + 1)
+    return (
+        Invalid(_conv(rank, groups=3), "divisible", "in_channels"),
+        Invalid(_conv(rank, groups=4), "divisible", "out_channels"),
+        Invalid(_conv(rank, groups="depthwise"), "divisible", "out_channels"),
+        *(Invalid(_conv(rank, **{name: long}), "rank", name) for name in _PER_AXIS if rank < 3),
+        *(Invalid(_conv(rank, **{name: short}), "rank", name) for name in _PER_AXIS if rank > 1),
+        Invalid(_conv(rank, stride=2, padding="same"), "same-padding", "stride"),
+        Invalid(_conv(rank, stride=[2, *short], padding="same"), "same-padding", "stride"),
+    )
+
+
+_PER_AXIS = ("kernel_size", "stride", "padding", "dilation")
 
 INVALID = (
     Invalid({"type": "identity", "dim": 3}, "unknown-field", "dim"),
     Invalid({"type": "linear", "in_features": 3}, "missing-field", "out_features"),
     Invalid({"type": "linear", "in_features": 0, "out_features": 3}, "bad-value", "in_features"),
     Invalid({"type": "linear", "in_features": 3, "out_features": 3, "bias": 1}, "bad-value", "bias"),
-    Invalid(_conv2d(groups=3), "divisible", "in_channels"),
-    Invalid(_conv2d(groups=4), "divisible", "out_channels"),
-    Invalid(_conv2d(groups="depthwise"), "divisible", "out_channels"),
-    Invalid(_conv2d(groups="all"), "bad-value", "groups"),
-    Invalid(_conv2d(kernel_size=[3]), "rank", "kernel_size"),
-    Invalid(_conv2d(kernel_size=0), "bad-value", "kernel_size"),
-    Invalid(_conv2d(stride=[1, 1, 1]), "rank", "stride"),
-    Invalid(_conv2d(padding=[1]), "rank", "padding"),
-    Invalid(_conv2d(padding=-1), "bad-value", "padding"),
-    Invalid(_conv2d(padding="full"), "bad-value", "padding"),
-    Invalid(_conv2d(dilation=[2]), "rank", "dilation"),
-    Invalid(_conv2d(stride=2, padding="same"), "same-padding", "stride"),
-    Invalid(_conv2d(padding_mode="wrap"), "bad-value", "padding_mode"),
-    Invalid({**_conv2d(), "input": {"shape": [4, 2, 5]}}, "shape", "input.shape", "3 taps"),
-    Invalid({**_conv2d(), "input": {"shape": [3, 5, 5]}}, "shape", "input.shape"),
-    Invalid({"type": "conv1d", "in_channels": 4, "out_channels": 4, "kernel_size": [3, 3]}, "rank", "kernel_size"),
-    Invalid({"type": "conv3d", "in_channels": 4, "out_channels": 4, "kernel_size": [3, 3]}, "rank", "kernel_size"),
+    *_conv_faults(1),
+    *_conv_faults(2),
+    *_conv_faults(3),
+    Invalid(_conv(2, groups="all"), "bad-value", "groups"),
+    Invalid(_conv(2, kernel_size=0), "bad-value", "kernel_size"),
+    Invalid(_conv(2, padding=-1), "bad-value", "padding"),
+    Invalid(_conv(2, padding="full"), "bad-value", "padding"),
+    Invalid(_conv(2, padding_mode="wrap"), "bad-value", "padding_mode"),
+    Invalid({**_conv(2), "input": {"shape": [4, 2, 5]}}, "shape", "input.shape", "3 taps"),
+    Invalid({**_conv(2), "input": {"shape": [3, 5, 5]}}, "shape", "input.shape"),
     Invalid(_causal(padding=1), "causal-padding", "padding"),
     Invalid(_causal(padding_mode="circular"), "causal-padding", "padding_mode"),
     Invalid(_causal(groups=5), "divisible", "groups"),
+    Invalid(_causal(groups="depthwise"), "divisible", "out_channels"),
     Invalid({"type": "dropout", "p": 1.5}, "bad-value", "p"),
     Invalid({"type": "dropout", "inplace": True}, "unknown-field", "inplace"),
     Invalid({"type": "drop_path", "drop_prob": -0.1}, "bad-value", "drop_prob"),

@@ -50,6 +50,7 @@ CASES = (
     Case({**_CIRCULAR, "data_dim": 1}, shape=(7, 8)),
     Case(_MIXED, shape=(5, 4, 8)),
     Case({**_MIXED, "fft_padding": ["zero", "Zero"]}),
+    Case({**_MIXED, "kernel": {**_KERNEL, "L_cache": [3, 2]}}, shape=(5, 4, 8)),
     Case({**_MIXED, "data_dim": 3, "fft_padding": ["zero", "circular", "zero"], "use_chunked_fftconv": True}),
 )
 
@@ -70,6 +71,7 @@ INVALID = (
     Invalid(
         {**_CONV, "grid_type": "single", "kernel": {**_KERNEL, "L_cache": 2}}, "extent-too-small", "kernel.L_cache"
     ),
+    Invalid({**_MIXED, "kernel": {**_KERNEL, "L_cache": [2, 5]}}, "extent-too-small", "kernel.L_cache", "at least 3"),
     Invalid({**_CONV, "kernel": {**_KERNEL, "L_cache": 1}}, "extent-too-small", "kernel.L_cache"),
     Invalid({**_CONV, "kernel": {**_KERNEL, "out_dim": 6}}, "mismatch", "kernel.out_dim"),
     Invalid({**_CONV, "kernel": {**_KERNEL, "data_dim": 1}}, "mismatch", "kernel.data_dim"),

@@ -14,10 +14,11 @@ KERNEL_OPTIONS: tuple[dict[str, Any], ...] = (
     {"init": "legt", "rank": 2, "B_clip": None},
     {"init": "hippo", "dt_fast": True, "n_ssm": 4},
     {"init": "all", "deterministic": True, "dt_min": 0.01, "dt_max": 0.5},
-    {"init": "diag-real", "imag_transform": "sigmoid", "dt_transform": "softplus"},
+    {"init": "diag-real", "imag_transform": "sigmoid", "dt_transform": "softplus", "n_ssm": 1},
     {"init": "diag-lin", "real_transform": "sigmoid", "imag_transform": "relu", "dt_transform": "sigmoid"},
     {"init": "dplr-quad", "real_transform": "relu", "imag_transform": "softplus", "rank": 3, "P_scale": 0.5},
     {"init": "diag-inv", "real_random": True, "imag_random": True, "B_init": "random", "normalize": True},
+    {"init": "diag-quad", "real_transform": "sigmoid", "real_random": True, "dt_max": 1.5},
     {"init": "diag-inv2", "real_scale": 2.0, "imag_scale": 0.5, "B_scale": 0.7, "B_init": "unit-cw"},
 )
 """Options that a kernel of 4 features must accept."""
@@ -37,7 +38,8 @@ def kernel_cases(name: str, alias: str) -> tuple[Case, ...]:
     """Every option of a kernel, at several lengths, under its name and its alias."""
     base = {"d_model": 4, "d_state": 8}
     cases = [Case({"type": name, **base, **options}, shape=(7 + 9 * i,)) for i, options in enumerate(KERNEL_OPTIONS)]
-    return (*cases, Case({"type": alias, **base, "l_max": 16}))
+    odd = Case({"type": name, **base, "d_model": 3}, shape=(5,))
+    return (*cases, odd, Case({"type": alias, **base, "l_max": 16}))
 
 
 def layer_cases(name: str, alias: str) -> tuple[Case, ...]:
@@ -46,7 +48,8 @@ def layer_cases(name: str, alias: str) -> tuple[Case, ...]:
     options = (*KERNEL_OPTIONS, *LAYER_OPTIONS)
     cases = [Case({**base, **chosen}, shape=(5 + 3 * i, 4)) for i, chosen in enumerate(options)]
     transposed = Case({"type": alias, "d_model": 4, "d_state": 8, "l_max": 16, "transposed": True})
-    return (*cases, transposed, Case({**base, "l_max": 16}, shape=(3, 40, 4)))
+    odd = Case({**base, "d_model": 3}, shape=(5, 3))
+    return (*cases, odd, transposed, Case({**base, "l_max": 16}, shape=(3, 40, 4)))
 
 
 def kernel_faults(name: str) -> tuple[Invalid, ...]:
@@ -59,25 +62,39 @@ def kernel_faults(name: str) -> tuple[Invalid, ...]:
         ({"n_ssm": 4}, "divisible", "n_ssm"),
         ({"n_ssm": 3, "init": "hippo"}, "init-sets", "n_ssm"),
         ({"n_ssm": 3, "init": "diag"}, "init-sets", "n_ssm"),
+        ({"n_ssm": 6, "init": "all"}, "init-sets", "n_ssm"),
         ({"init": "all"}, "init-sets", "init"),
+        ({"init": "hippo", "d_model": 3}, "init-sets", "init"),
+        ({"init": "diag", "d_model": 3}, "init-sets", "init"),
         ({"init": "legt"}, "init-rank", "rank"),
         ({"init": "lin"}, "bad-value", "init"),
         ({"rank": 0}, "bad-value", "rank"),
         ({"channels": 0}, "bad-value", "channels"),
         ({"l_max": 0}, "bad-value", "l_max"),
         ({"dt_min": 0.5}, "dt-range", "dt_min"),
+        ({"dt_min": 0.1}, "dt-range", "dt_min"),
         ({"dt_max": 0.001}, "dt-range", "dt_max"),
         ({"dt_min": 0.0}, "bad-value", "dt_min"),
         ({"dt_tie": 1}, "bad-value", "dt_tie"),
         ({"dt_transform": "log"}, "bad-value", "dt_transform"),
         ({"dt_transform": "sigmoid", "dt_max": 1.0}, "sigmoid-range", "dt_max"),
         ({"real_transform": "sigmoid", "init": "diag-lin", "real_scale": 2.0}, "sigmoid-range", "real_transform"),
+        (
+            {"real_transform": "sigmoid", "init": "diag-lin", "real_random": True, "real_scale": 1.01},
+            "sigmoid-range",
+            "real_transform",
+        ),
         ({"real_transform": "sigmoid", "init": "diag-real"}, "sigmoid-range", "real_transform"),
         ({"imag_transform": "sigmoid"}, "sigmoid-range", "imag_transform"),
         ({"B_init": "ones", "init": "diag-lin"}, "bad-value", "B_init"),
         ({"B_init": "random"}, "unused-option", "B_init"),
         ({"real_random": True}, "unused-option", "real_random"),
+        ({"real_scale": 2.0}, "unused-option", "real_scale"),
+        ({"imag_random": True, "init": "hippo"}, "unused-option", "imag_random"),
         ({"imag_scale": 2.0, "init": "fourier"}, "unused-option", "imag_scale"),
+        ({"B_scale": 0.5}, "unused-option", "B_scale"),
+        ({"P_scale": 0.5}, "unused-option", "P_scale"),
+        ({"normalize": True}, "unused-option", "normalize"),
         ({"real_scale": 0.0, "init": "diag-lin"}, "bad-value", "real_scale"),
         ({"disc": "async"}, "bad-value", "disc"),
         ({"is_real": True}, "unknown-field", "is_real"),

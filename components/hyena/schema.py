@@ -77,7 +77,6 @@ class Hyena(Component):
         gives={
             "in_features": "3 * global_conv.hidden_dim",
             "out_features": "3 * global_conv.hidden_dim",
-            "data_dim": "global_conv.data_dim",
         },
         description="Local convolution of the stacked queries, keys and values; usually depthwise.",
     )

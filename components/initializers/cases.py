@@ -11,6 +11,7 @@ CASES = (
     Case({"type": "wang_init", "num_layers": 6}),
     Case({"type": "normal", "mean": 0.5, "std": 0.0}),
     Case({"type": "uniform", "a": -1.0, "b": 1}),
+    Case({"type": "uniform", "a": 1.0, "b": 1.0}),
     Case({"type": "xavier_uniform", "gain": 2.0}),
     Case({"type": "xavier_normal"}),
     Case({"type": "kaiming_uniform", "a": 2.2}),

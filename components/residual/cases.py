@@ -56,6 +56,12 @@ INVALID = (
     Invalid({**_block(8, mlp_norm=_norm(6)), "input": {"shape": [5, 8]}}, "shape", "input.shape", "width 6"),
     Invalid({**_conditioned(), "input": {"shape": [5, 8]}}, "missing-condition", "input.condition", "width 8"),
     Invalid(_block(mlp_norm={"type": "rms_norm_channel_first", "dim": 8}), "channels-first", "mlp_norm"),
+    Invalid(
+        _block(sequence_mixer_norm={"type": "rms_norm_channel_first", "dim": 8}),
+        "channels-first",
+        "sequence_mixer_norm",
+    ),
+    Invalid(_conditioned(condition_mixer_norm={"type": "l2_norm", "dim": 1}), "channels-first", "condition_mixer_norm"),
 )
 
 

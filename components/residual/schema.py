@@ -44,7 +44,7 @@ class ResidualBlock(Component):
         ),
     )
 
-    sequence_mixer: Component = slot("sequence_mixer", "identity", gives={"cond_dim": "None"})
+    sequence_mixer: Component = slot("sequence_mixer", "identity")
     sequence_mixer_norm: Component = slot("norm", "identity", at="input_norm")
     condition_mixer: Component = slot("condition_mixer", "identity", default="identity")
     condition_mixer_norm: Component = slot("norm", "identity", default="identity")

@@ -87,6 +87,12 @@ def conditioned(**fields: Any) -> dict[str, Any]:
     return net(block=adaln, **fields)
 
 
+_STATE_SPACE = {**block(1), "sequence_mixer": {"type": "s4d", "d_state": 4}}
+_THREE_HEADS = {
+    **block(1),
+    "sequence_mixer": {"type": "qkv_sequence_mixer", "mixer": {**ATTENTION, "use_rope": False, "num_heads": 3}},
+}
+"""Three heads do not fit the network, which matters only where a block is of that type."""
 _PATCHES: dict[str, Any] = {
     "in_proj": {"type": "patchify", "patch_size": 2},
     "out_proj": {"type": "unpatchify", "patch_size": 2},
@@ -105,6 +111,7 @@ CASES = (
     Case(alternating(), shape=(6, 3)),
     Case(alternating("ASSA", type="classification_resnet", num_blocks=4, gradient_checkpointing=True), shape=(6, 3)),
     Case(alternating("S"), shape=(6, 3)),
+    Case(alternating("S", layer_types={"S": _STATE_SPACE, "A": _THREE_HEADS}), shape=(6, 3)),
     Case(net("ClassificationResNet", rank=1, in_proj={"type": "linear", "bias": False}), shape=(6, 3)),
     Case(conditioned(type="classification_resnet"), shape=(5, 4, 3), condition=(8,)),
 )

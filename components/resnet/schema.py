@@ -64,7 +64,9 @@ class _Trunk(Component):
         "identity",
         gives={"in_features": "hidden_dim", "out_features": "out_channels", "data_dim": "data_dim"},
     )
-    norm: Component = slot("norm", "identity", at="out_norm", gives=_INNER, description="Before out_proj.")
+    norm: Component = slot(
+        "norm", "identity", at="out_norm", gives={"hidden_dim": "hidden_dim"}, description="Before out_proj."
+    )
     block: Optional[Component] = slot("block", default=None, gives=_INNER, description="What every block is.")
     dropout_in: Component = slot("dropout", "identity", default="identity", description="Of the input.")
     condition_in_proj: Optional[Component] = slot(

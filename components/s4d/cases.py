@@ -60,6 +60,8 @@ INVALID = (
     Invalid({**_MIXER, "state_dim": 5}, "even-state", "state_dim"),
     Invalid({**_MIXER, "dt_min": 0.1}, "dt-range", "dt_min"),
     Invalid({**_MIXER, "dt_max": 0.0005}, "dt-range", "dt_max"),
+    Invalid({**_MIXER, "dt_max": 0.001}, "dt-range", "dt_max"),
+    Invalid({**_MIXER, "dt_min": 0.02, "dt_max": 0.01}, "dt-range", "dt_min"),
     Invalid({**_MIXER, "dt_min": -0.1}, "bad-value", "dt_min"),
     Invalid({**_MIXER, "d_state": 8}, "unknown-field", "d_state"),
     Invalid({"type": "s4d_sequence_mixer"}, "missing-field", "in_features"),

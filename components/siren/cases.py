@@ -53,6 +53,7 @@ CASES = (
             "use_bias": False,
         }
     ),
+    Case({**_LEARNABLE, "omega_0_scale_min": 1.0, "omega_0_scale_max": 1.0}),
     Case({**_BLOCKS, "type": "BlockDiagonalMultiOmegaSIRENKernelND"}, params=728, source=_REFERENCE),
     Case({**_BLOCKS, "schedule": "log", "omega_0_min": 2, "omega_0_max": 20.0, "off_block_scale": 0.0}),
     Case({**_BLOCKS, "omega_0_per_block": [1, 2, 4, 8], "num_layers": 4, "data_dim": 1}),
@@ -71,7 +72,12 @@ CASES = (
         }
     ),
     Case({**_BLOCKS_LEARNABLE, "num_blocks": 1, "omega_0_max": 1000.0}),
+    Case({**_BLOCKS_LEARNABLE, "num_blocks": 1, "omega_0_scale_min": 1.0, "omega_0_scale_max": 1.0}),
+    Case({**_BLOCKS, "omega_0_min": 12.0, "omega_0_max": 12.0}),
+    Case({**_BLOCKS, "omega_0_min": 20.0, "omega_0_per_block": [4, 3, 2, 1]}),
     Case({**_BLOCKS, "omega_0_extent": 3}, warns=("omega-extent",)),
+    Case({**_BLOCKS, "omega_0_extent": 3, "scale_omega_0": True}),
+    Case({**_BLOCKS, "omega_0_extent": 5}),
     Case({**_SIREN_PE, "type": "SIRENPositionalEmbeddingND"}, params=18, source="nvsubquadratic 0.2.0: 6 x 2 + 6"),
     Case({**_SIREN_PE, "data_dim": 3, "L_cache": [4, 3, 2], "use_bias": False}, shape=(5, 3, 4)),
     Case({**_MULTI_PE, "type": "MultiOmegaSIRENPositionalEmbeddingND"}),
@@ -110,6 +116,9 @@ INVALID = (
     Invalid({**_BLOCKS, "schedule": "cubic"}, "bad-value", "schedule"),
     Invalid({**_BLOCKS, "omega_0_per_block": [1.0, 2.0]}, "block-count", "omega_0_per_block"),
     Invalid({**_BLOCKS_LEARNABLE, "omega_0_max": 200.0}, "scale-outside-range", "omega_0_scale_min"),
+    Invalid(
+        {**_BLOCKS_LEARNABLE, "num_blocks": 1, "omega_0_scale_min": 1.5}, "scale-outside-range", "omega_0_scale_min"
+    ),
     Invalid({**_BLOCKS_LEARNABLE, "omega_0_scale_max": 0.5}, "scale-outside-range", "omega_0_scale_max"),
     Invalid({**_BLOCKS_LEARNABLE, "omega_0_scale_min": 2.5}, "empty-range", "omega_0_scale_max"),
 )

@@ -92,8 +92,8 @@ def uniform(one: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return net(**{"block": one, "num_blocks": 2, "layer_pattern": None, "layer_types": None, **fields})
 
 
-def blocks(**kernel: Any) -> dict[str, Any]:
-    """A network of one Hyena with a block-diagonal kernel."""
+def in_blocks(**kernel: Any) -> dict[str, Any]:
+    """A block of a Hyena with a block-diagonal kernel."""
     found = mixer()
     found["mixer"]["global_conv"] |= {
         "kernel": {
@@ -103,8 +103,19 @@ def blocks(**kernel: Any) -> dict[str, Any]:
         },
         "mask": "identity",
     }
-    one = block({"type": "vit5_hyena_adapter", "inner_mixer": found})
-    return net(layer_pattern="H", layer_types={"H": one}, scale_omega_0=True)
+    return block({"type": "vit5_hyena_adapter", "inner_mixer": found})
+
+
+def blocks(**kernel: Any) -> dict[str, Any]:
+    """A network of one Hyena with a block-diagonal kernel."""
+    return net(layer_pattern="H", layer_types={"H": in_blocks(**kernel)}, scale_omega_0=True)
+
+
+def along_the_tokens(**kernel: Any) -> dict[str, Any]:
+    """A block of a 1-D Hyena over the sequence of tokens."""
+    found = mixer(**kernel)
+    found["mixer"]["short_conv"] |= {"type": "conv1d"}
+    return block(found)
 
 
 def without(config: dict[str, Any], field: str) -> dict[str, Any]:
@@ -116,6 +127,7 @@ _ALONE = {"type": "vit5_hyena_adapter", "inner_mixer": alone_mixer(), "grid_w": 
 _FILMED = block({**_ALONE, "inner_mixer": alone_mixer(True)}, hidden_dim=8, num_registers=4, register_start_idx=13)
 _INITS = {"init_fn_qkv_proj": {"type": "trunc_normal", "std": 0.02}, "init_fn_out_proj": "trunc_normal"}
 _KERNEL = "layer_types.H.sequence_mixer.inner_mixer.mixer.global_conv.kernel"
+_ALONG = "block.sequence_mixer.mixer.global_conv.kernel"
 _SOURCE = "nvsubquadratic 0.2.0, built with these options"
 
 CASES = (
@@ -142,6 +154,12 @@ CASES = (
     Case(uniform(block(adapter()), num_registers=0, readout="gap", num_blocks=1, drop_path_schedule="linear")),
     Case(net(layer_pattern="XA", padding_types=["X"], layer_types={"X": block(adapter()), "A": block(attention())})),
     Case(net(layer_pattern="H", layer_types={"H": block(adapter(True), register_pooling=POOLING)})),
+    Case(net(neck_compression_ratio=3)),
+    Case(blocks(scale_omega_0=True)),
+    Case(uniform(in_blocks(scale_omega_0=True), readout="gap", scale_omega_0=True)),
+    Case(uniform(along_the_tokens(L_cache=21))),
+    Case(net(layer_pattern="SA", layer_types={"S": along_the_tokens(L_cache=21), "A": block(attention())})),
+    Case(net(layer_pattern="A", layer_types={"A": block(attention()), "B": block(attention(num_heads=3))})),
 )
 
 _INNER_TYPE = "block.sequence_mixer.inner_mixer.type"
@@ -180,8 +198,16 @@ INVALID = (
         {**_FILMED, "register_pooling": {**POOLING, "num_registers": 3}}, "mismatch", "register_pooling.num_registers"
     ),
     Invalid(uniform(block(adapter(inner_mixer=attention())), readout="gap"), "sequence-rank", _INNER_TYPE),
+    Invalid(uniform(block(adapter(inner_mixer=adapter())), readout="gap"), "sequence-rank", _INNER_TYPE),
+    Invalid(uniform(block(adapter()), patch_size=16, num_registers=0, readout="gap"), "extent-too-small", "image_size"),
     Invalid(uniform(block(attention()), layer_scale_init=1.0), "unknown-field", "layer_scale_init"),
     Invalid(uniform(block(attention(), grn="rms_norm_channel_first")), "channels-first", "block.grn"),
+    Invalid(
+        uniform(block(attention(), sequence_mixer_norm={"type": "l2_norm", "dim": 1})),
+        "channels-first",
+        "block.sequence_mixer_norm",
+    ),
+    Invalid(uniform(block(attention(), mlp_norm="rms_norm_channel_first")), "channels-first", "block.mlp_norm"),
     Invalid(net(patch_size=5), "patch-size", "patch_size"),
     Invalid(net(patch_size=32), "patch-size", "patch_size"),
     Invalid(net(readout="mean"), "bad-value", "readout"),
@@ -205,6 +231,20 @@ INVALID = (
     Invalid(uniform(block(adapter())), "grid-width", "num_registers"),
     Invalid(blocks(L_cache=9), "extent-differs", f"{_KERNEL}.L_cache"),
     Invalid(blocks(scale_omega_0=False), "scale-omega", f"{_KERNEL}.scale_omega_0"),
+    Invalid(
+        uniform(in_blocks(scale_omega_0=False), readout="gap", scale_omega_0=True),
+        "scale-omega",
+        _KERNEL.replace("layer_types.H", "block") + ".scale_omega_0",
+    ),
+    Invalid(uniform(along_the_tokens(L_cache=20)), "extent-differs", f"{_ALONG}.L_cache", "to be 21"),
+    Invalid(
+        net(layer_pattern="S", layer_types={"S": along_the_tokens(L_cache=24)}, padding_types=[]),
+        "extent-differs",
+        _ALONG.replace("block", "layer_types.S") + ".L_cache",
+    ),
+    Invalid(
+        block(alone(hidden_dim=48, num_heads=6), hidden_dim=24), "mismatch", "sequence_mixer.hidden_dim", "to be 24"
+    ),
     Invalid(uniform(block(attention(has_cls=True)), readout="gap"), "mismatch", "block.sequence_mixer.has_cls"),
     Invalid(uniform(block(attention(num_registers=9))), "mismatch", "block.sequence_mixer.num_registers", "to be 4"),
     Invalid(uniform(block(attention(), register_start_idx=1)), "mismatch", "block.register_start_idx", "to be 17"),

@@ -311,7 +311,6 @@ _FACTS = {
     "grid_w": _GRID,
     "has_cls": "readout == 'cls'",
     "num_registers": "num_registers",
-    "cond_dim": "None",
     "scale_omega_0": "scale_omega_0 or None",
 }
 
