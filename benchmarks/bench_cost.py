@@ -3,8 +3,9 @@
     python benchmarks/bench_cost.py [--quick]
 
 In process, on the same net: FlopCounterMode runs a forward pass on the meta device. `first` costs a plan just loaded
-(whose shapes loading has run already), `again` one that has been costed, `new batch` another batch size each time. Whole processes: `arch flops` next to a Python that only imports the libraries it
-needs, and to one that imports torch, builds the net on meta and counts.
+(loading has run its shapes already), `again` one that has been costed, `new batch` another batch size each time. Whole
+processes: `arch flops` next to a Python that only imports the libraries it needs, and to one that imports torch, builds
+the net on meta and counts.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from components.functional.parameters import Initializer, initialise
+
 
 def _glu(x: Tensor) -> Tensor:
     """First half times sigmoid of second half: [..., 2 h] -> [..., h]."""
@@ -49,8 +51,8 @@ class MLP(nn.Module):
         dropout: nn.Module | None = None,
         expansion_factor: float = 2.0,
         bias: bool = False,
-        init_method_in: Callable[[Tensor, int], None] | None = None,
-        init_method_out: Callable[[Tensor, int], None] | None = None,
+        init_method_in: Initializer | None = None,
+        init_method_out: Initializer | None = None,
     ) -> None:
         """Create both layers.
 
@@ -81,8 +83,8 @@ class MLP(nn.Module):
         self.layer1 = nn.Linear(dim, width, bias=bias)
         self.layer2 = nn.Linear(self.hidden_dim, dim, bias=bias)
         self.dropout = nn.Identity() if dropout is None else dropout
-        _initialise(self.layer1, init_method_in, width)
-        _initialise(self.layer2, init_method_out, dim)
+        initialise(self.layer1, init_method_in, width)
+        initialise(self.layer2, init_method_out, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map every position of `x` [..., dim] to [..., dim]."""
@@ -93,12 +95,3 @@ class MLP(nn.Module):
     def extra_repr(self) -> str:
         """Show the activation in `repr(module)`."""
         return f"activation={self.activation}"
-
-
-def _initialise(layer: nn.Linear, init: Callable[[Tensor, int], None] | None, dim: int) -> None:
-    """Apply `init(weight, dim)` and zero the bias; None keeps torch's default."""
-    if init is None:
-        return
-    init(layer.weight, dim)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)

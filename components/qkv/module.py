@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
+
+from components.functional.parameters import Initializer, initialise
 
 
 class QKVSequenceMixer(nn.Module):
@@ -23,8 +24,8 @@ class QKVSequenceMixer(nn.Module):
         mixer: nn.Module,
         qkv_bias: bool = False,
         out_proj_bias: bool = False,
-        init_method_in: Callable[[Tensor, int], None] | None = None,
-        init_method_out: Callable[[Tensor, int], None] | None = None,
+        init_method_in: Initializer | None = None,
+        init_method_out: Initializer | None = None,
     ) -> None:
         """Create the projections.
 
@@ -41,8 +42,8 @@ class QKVSequenceMixer(nn.Module):
         self.mixer = mixer
         self.qkv_proj = nn.Linear(hidden_dim, 3 * hidden_dim, bias=qkv_bias)
         self.out_proj = nn.Linear(hidden_dim, hidden_dim, bias=out_proj_bias)
-        _initialise(self.qkv_proj, init_method_in, hidden_dim)
-        _initialise(self.out_proj, init_method_out, hidden_dim)
+        initialise(self.qkv_proj, init_method_in, hidden_dim)
+        initialise(self.out_proj, init_method_out, hidden_dim)
 
     def forward(self, x: Tensor, **kwargs: Any) -> Tensor:
         """Mix the positions of `x`.
@@ -80,8 +81,8 @@ class QKVConditionMixer(nn.Module):
         self,
         hidden_dim: int,
         mixer: nn.Module,
-        init_method_in: Callable[[Tensor, int], None] | None = None,
-        init_method_out: Callable[[Tensor, int], None] | None = None,
+        init_method_in: Initializer | None = None,
+        init_method_out: Initializer | None = None,
     ) -> None:
         """Create the projections.
 
@@ -97,9 +98,9 @@ class QKVConditionMixer(nn.Module):
         self.kv_proj = nn.Linear(hidden_dim, 2 * hidden_dim, bias=False)
         self.q_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
         self.out_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
-        _initialise(self.kv_proj, init_method_in, hidden_dim)
-        _initialise(self.q_proj, init_method_in, hidden_dim)
-        _initialise(self.out_proj, init_method_out, hidden_dim)
+        initialise(self.kv_proj, init_method_in, hidden_dim)
+        initialise(self.q_proj, init_method_in, hidden_dim)
+        initialise(self.out_proj, init_method_out, hidden_dim)
 
     def forward(self, x: Tensor, condition: Tensor, **kwargs: Any) -> Tensor:
         """Let every position of `x` read from the condition.
@@ -131,12 +132,3 @@ class QKVConditionMixer(nn.Module):
 def _expect_width(x: Tensor, name: str, width: int) -> None:
     if x.shape[-1] != width:
         raise ValueError(f"Expected {name} [..., {width}], got shape {tuple(x.shape)}")
-
-
-def _initialise(layer: nn.Linear, init: Callable[[Tensor, int], None] | None, dim: int) -> None:
-    """Apply `init(weight, dim)` and zero the bias; None keeps torch's default."""
-    if init is None:
-        return
-    init(layer.weight, dim)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)

@@ -6,18 +6,16 @@ Tokens are ordered [patches row by row, class token, registers, padding] through
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from components.functional.parameters import exempt_from_weight_decay
+from components.functional.parameters import Initializer, exempt_from_weight_decay, initialise
 from components.functional.residual import DropPath, LayerScale
 from components.functional.rotary import apply_rotary, rope_tables
-
-Initializer = Callable[[Tensor, int], None]
 
 READOUTS = ("cls", "register_concat", "gap")
 REGISTER_INITS = ("trunc_normal", "zeros")
@@ -104,8 +102,8 @@ class ViT5Attention(nn.Module):
         )
         self.register_buffer("rope_cos", cos, persistent=False)
         self.register_buffer("rope_sin", sin, persistent=False)
-        _initialise(self.qkv, init_fn_qkv_proj)
-        _initialise(self.proj, init_fn_out_proj)
+        initialise(self.qkv, init_fn_qkv_proj, hidden_dim)
+        initialise(self.proj, init_fn_out_proj, hidden_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Let every token attend to every token.
@@ -397,15 +395,6 @@ class ViT5ClassificationNet(nn.Module):
             registers = tokens[:, self.num_patches : self.num_patches + self.num_registers]
             return self.register_neck(registers).flatten(1)  # type: ignore[no-any-return]
         return tokens[:, : self.num_patches].mean(dim=1)
-
-
-def _initialise(layer: nn.Linear, init: Initializer | None) -> None:
-    """Apply `init` to the weight and zero the bias; None keeps torch's default."""
-    if init is None:
-        return
-    init(layer.weight, layer.in_features)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
