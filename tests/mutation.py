@@ -17,7 +17,7 @@ import random
 import re
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -247,7 +247,7 @@ class Evaluations:
             reads = self._reads.setdefault(id(rule), {"__written__", *re.findall(r"\w+", repr(rule))})
             values = {name: _key(names[name], reads) for name in sorted(reads) if name in names}
             judges = known.setdefault(tuple(values.items()), (dict(names), []))[1]
-            if judge not in judges[-1:]:
+            if not judges or judges[-1] is not judge:
                 judges.append(judge)
             return original(rule, names)
 
@@ -314,25 +314,24 @@ def verdict(config: Any) -> tuple[tuple[str, str, str], ...]:
         return (("crash", type(crash).__name__, ""),)
 
 
-def judges(folders: Collection[str]) -> tuple[list[Judge], Evaluations]:
-    """Everything that speaks of what is in `folders`: cases, random draws, the fault table."""
-    configs: list[Any] = []
-    names: set[str] = set()
+def documents() -> Iterator[Any]:
+    """Everything that rules are tried on: cases, random draws, the fault table."""
     for name in registry.names():
-        entry = registry.get(name)
-        if entry.source.split(".")[1] not in folders:
-            continue
-        names |= {name, *entry.aliases}
-        module = importlib.import_module(entry.source.replace(".schema", ".cases"))
+        module = importlib.import_module(registry.get(name).source.replace(".schema", ".cases"))
         cases = [dict(case.config) for case in module.INVALID] + [case.document for case in module.CASES]
-        configs += [case for case in cases if registry.get(case["type"]) is entry]
-        rng = random.Random(0)
-        configs += [module.DRAW[name](rng).document for _ in range(DRAWS)] if name in module.DRAW else []
+        yield from (case for case in cases if registry.get(case["type"]).name == name)
+        if name in module.DRAW:
+            rng = random.Random(0)
+            yield from (module.DRAW[name](rng).document for _ in range(DRAWS))
     for fault in faults.FAULTS:
         base = faults.BASES[fault.base]
-        if "extends" in base or names & set(_types(base)):
-            configs += [faults.changed(base, change) for change in (fault.change, fault.neighbour) if change]
-    found, evaluations = [Judge(config) for config in configs], Evaluations()
+        yield from (faults.changed(base, change) for change in (fault.change, fault.neighbour) if change)
+
+
+def judges(schemas: list[type[Component]]) -> tuple[list[Judge], Evaluations]:
+    """Every document that writes one of `schemas`, or may have it from a preset, with its verdict."""
+    names, evaluations = _names(schemas), Evaluations()
+    found = [judge for judge in map(Judge, documents()) if "extends" in judge.config or names & judge.types]
     for judge in found:
         with evaluations.recording(judge):
             judge.verdict = verdict(judge.config)
@@ -355,7 +354,7 @@ def main(only: list[str]) -> int:
     total = killed = 0
     left: dict[str, str] = {}
     chosen = {folder: schemas for folder, schemas in folders().items() if folder in only or not only}
-    everybody, evaluations = judges(chosen)
+    everybody, evaluations = judges([schema for schemas in chosen.values() for schema in schemas])
     for folder, schemas in chosen.items():
         start, before = time.perf_counter(), (total, killed)
         for mutant in mutants(schemas):

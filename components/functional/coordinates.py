@@ -33,7 +33,7 @@ class OnGrid(Component):
             at="L_cache",
             code="extent-too-small",
             message="Expected extents of at least 2 in L_cache, got {L_cache}",
-            hint="set L_cache to the extent of the token grid",
+            hint="L_cache is the extent of the token grid, which needs at least 2 points along every axis",
             why="neighbouring samples are 1 / (L_cache - 1) apart",
         ),
     )
