@@ -1,6 +1,6 @@
 """What counting costs: our closed form against torch's FlopCounterMode and the reference's flop_count.
 
-    python benchmarks/bench_cost.py [--quick]
+    python benchmarks/bench_cost.py [--quick] [--threads N]
 
 In process, on the same net: FlopCounterMode runs a forward pass on the meta device. `first` costs a plan just loaded
 (loading has run its shapes already), `again` one that has been costed, `new batch` another batch size each time. Whole

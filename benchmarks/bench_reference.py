@@ -1,6 +1,6 @@
 """Our vit5_hybrid and block-diagonal convolution against the reference's, with the same weights.
 
-    python benchmarks/bench_reference.py [--quick]
+    python benchmarks/bench_reference.py [--quick] [--threads N]
 
 Both compute the same function (checked before timing), in float32. `eval` keeps the weights from pass to pass, as in
 deployment; `eval, weights changed` touches every kernel before each pass, so that no cached spectrum holds. `train` is

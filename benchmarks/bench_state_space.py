@@ -1,6 +1,6 @@
 """Our S4D and S4 kernels against the kernels as the papers write them, with the same parameters.
 
-    python benchmarks/bench_state_space.py [--quick]
+    python benchmarks/bench_state_space.py [--quick] [--threads N]
 
 Plain S4D is the Vandermonde product of Gu et al., "On the Parameterization and Initialization of Diagonal State Space
 Models" (2022), listing 1, which holds a complex (features, states, length). Plain S4 is the generating function of Gu

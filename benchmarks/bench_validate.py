@@ -1,6 +1,6 @@
 """What checking costs: configs per second, and the time to the first error against building.
 
-    python benchmarks/bench_validate.py [--quick]
+    python benchmarks/bench_validate.py [--quick] [--threads N]
 
 The peer of a check is what a user has without one: building the net, ours on the meta device and the reference's on the
 CPU, and for faults that building does not notice, running it.

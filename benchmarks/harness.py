@@ -45,10 +45,15 @@ class Times:
 
 
 def options(description: str) -> argparse.Namespace:
-    """The command line of every benchmark."""
-    parser = argparse.ArgumentParser(description=description)
+    """Read the command line of every benchmark, and set torch's threads as it says."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller cases")
-    return parser.parse_args()
+    help_text = "threads of torch (default: torch's); 1 is far steadier on a machine that does other work"
+    parser.add_argument("--threads", type=int, help=help_text)
+    arguments = parser.parse_args()
+    if arguments.threads is not None:
+        importlib.import_module("torch").set_num_threads(arguments.threads)
+    return arguments
 
 
 def alternate(

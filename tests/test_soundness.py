@@ -25,8 +25,8 @@ from tests.faults import BASES, FAULTS, changed
 from tests.harness import arguments, plain, shapes_of
 
 Config = dict[str, Any]
-COMPOSITIONS, MUTATIONS = 150, 2_000
-NIGHTLY_COMPOSITIONS, NIGHTLY_MUTATIONS = 2_000, 50_000
+COMPOSITIONS, MUTATIONS = 2_000, 5_000
+NIGHTLY_COMPOSITIONS, NIGHTLY_MUTATIONS = 20_000, 50_000
 CHUNKS = 10
 SMALL = [name for name in BASES if name not in ("preset", "preset_ha", "film")]
 
@@ -253,6 +253,8 @@ def mutate(rng: random.Random, document: Config) -> Config:
     """A copy with one piece of damage."""
     result = changed(document, {})
     places = list(_places(result))
+    if not places:  # nothing is left to damage
+        return result
     path = rng.choice(places)
     parent, key = _at(result, path[:-1]), path[-1]
     damage = rng.choice(["drop", "swap", "retype", "scale", "scale", "rename", "copy", "add"])
