@@ -109,7 +109,8 @@ def convolve_spectrum(x: Tensor, spectrum: Tensor, taps: Sequence[int], boundari
     axes = tuple(range(2, x.ndim))
     extents = x.shape[2:]
     sizes = transform_sizes(extents, taps, boundaries)
-    y: Tensor = torch.fft.irfftn(torch.fft.rfftn(x, s=sizes, dim=axes) * spectrum, s=sizes, dim=axes)
+    # Transforms of strided data, such as a channels-first view of channels-last tokens, are up to 1.3 times slower.
+    y: Tensor = torch.fft.irfftn(torch.fft.rfftn(x.contiguous(), s=sizes, dim=axes) * spectrum, s=sizes, dim=axes)
     for axis, extent, tap, boundary in zip(axes, extents, taps, boundaries, strict=True):
         y = y.narrow(axis, tap // 2 if boundary == "zero" else 0, extent)
     return y
