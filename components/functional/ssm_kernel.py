@@ -178,7 +178,7 @@ class DiscreteKernel(nn.Module):
             The discrete system in double precision, tied to the parameters by autograd. Pass it to `step` while the
             parameters stand still, so that it is not computed for every token.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must say how it is discretised")  # pragma: no cover
 
     def working_dtype(self) -> torch.dtype:
         """Return the precision of kernels and outputs: that of the parameters, at least float32."""
