@@ -35,7 +35,7 @@ from typing import Any
 
 from registry.errors import CostUnknown
 from registry.schema import Component
-from registry.shapes import Shape, joined
+from registry.shapes import Constant, Shape, joined
 from registry.tape import Tape
 
 DERIVATIVES: Mapping[str, tuple[int, int]] = {
@@ -44,6 +44,7 @@ DERIVATIVES: Mapping[str, tuple[int, int]] = {
     "clamp_min": (1, 0),
     "cos": (2, 1),
     "exp": (1, 0),
+    "expm1": (2, 0),
     "gelu": (9, 2),
     "gelu_tanh": (17, 1),
     "neg": (1, 0),
@@ -90,9 +91,10 @@ class BackwardTape(Tape):
 
     # ---- products ---------------------------------------------------------------------------------------------
 
-    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1, *, factors: int = 2) -> None:
+    def matmul(self, left: Shape, right: Shape) -> Shape:
         """The gradients of the factors."""
-        self._count("matmul", factors * 2 * batch * rows * inner * columns)
+        self._count("matmul", (left.needs_grad + right.needs_grad) * 2 * left.size * right[-1])
+        return (left if left.needs_grad else right).view(*left[:-1], right[-1])
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
@@ -102,18 +104,9 @@ class BackwardTape(Tape):
             self._count("reduction", outputs - out_features)
         return Shape((*x[:-1], out_features))
 
-    def conv(
-        self,
-        output: Shape,
-        in_channels: int,
-        kernel: Sequence[int],
-        *,
-        groups: int = 1,
-        bias: bool,
-        needs_grad: bool = True,
-    ) -> Shape:
+    def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        self._count("conv", (1 + needs_grad) * 2 * output.size * (in_channels // groups) * math.prod(kernel))
+        self._count("conv", (1 + x.needs_grad) * 2 * output.size * (x[1] // groups) * math.prod(kernel))
         if bias:
             self._count("reduction", output.size - output[1])
         return Shape(output)
@@ -125,24 +118,16 @@ class BackwardTape(Tape):
             self._count("reduction", output.size - output[1])
         return Shape(output)
 
-    def attention(
-        self,
-        batch: int,
-        heads: int,
-        queries: int,
-        keys: int,
-        head_dim: int,
-        *,
-        needs_grad: tuple[bool, bool, bool] = (True, True, True),
-    ) -> None:
+    def attention(self, query: Shape, key: Shape, value: Shape) -> Shape:
         """The gradients of values and weights, the softmax, its scale, the gradients of queries and keys."""
-        scores = batch * heads * queries * keys
-        query, key, value = needs_grad
-        through_weights = query or key
-        self._count("matmul", (query + key + value + through_weights) * 2 * scores * head_dim)
+        rows = query.size // query[-1]
+        scores = rows * key[-2]
+        through_weights = query.needs_grad or key.needs_grad
+        factors = query.needs_grad + key.needs_grad + value.needs_grad + through_weights
+        self._count("matmul", factors * 2 * scores * query[-1])
         if through_weights:
-            self._count("elementwise", scores)
-            self.softmax(scores, batch * heads * queries)
+            self._record(elementwise=scores, softmax=4 * scores - rows)
+        return Shape(query) if factors else query
 
     # ---- functions of single numbers, and of pairs ------------------------------------------------------------
 
@@ -179,6 +164,13 @@ class BackwardTape(Tape):
             self._broadcast(term, output)
         return output
 
+    def minus(self, left: Shape, right: Shape) -> Shape:
+        """The gradient itself, and its negative."""
+        output = joined(left, right)
+        self._broadcast(left, output)
+        self._broadcast(right, output, elementwise=1)
+        return output
+
     def complex_multiply(self, left: Shape, right: Shape) -> Shape:
         """The gradient times the conjugate of the other factor."""
         output = joined(left, right)
@@ -207,6 +199,10 @@ class BackwardTape(Tape):
         if x.needs_grad:
             self._count("reduction", output.size)
         return x.view(*output)
+
+    def unused(self, x: Shape) -> Shape:
+        """No gradient arrives."""
+        return Constant(x)
 
     def _broadcast(self, x: Shape, output: Shape, elementwise: int = 0) -> None:
         """Some operations per element of `output` give a gradient, which is summed to the shape of `x`."""
@@ -244,19 +240,26 @@ class BackwardTape(Tape):
             self._record(elementwise=x.size, reduction=affine * (x.size - channels))
         return Shape(x) if affine else x
 
-    def softmax(self, count: int, rows: int) -> None:
+    def softmax(self, x: Shape) -> Shape:
         """Y (g - sum(g y)): 4 n - r."""
-        self._count("softmax", 4 * count - rows)
+        if x.needs_grad:
+            self._count("softmax", 4 * x.size - x.size // x[-1])
+        return x
 
     # ---- transforms -------------------------------------------------------------------------------------------
 
-    def rfft(self, count: int, lengths: Sequence[int], *, needs_grad: bool = True) -> None:
+    def rfft(self, x: Shape, lengths: Sequence[int]) -> Shape:
         """The adjoint of a real transform is one of the same size."""
-        if needs_grad:
-            super().rfft(count, lengths)
+        signals = x[: len(x) - len(lengths)]
+        if x.needs_grad:
+            self._transform(signals.size, lengths)
+        return x.view(*signals, *lengths[:-1], lengths[-1] // 2 + 1)
 
-    def irfft(self, count: int, lengths: Sequence[int]) -> None:
+    def irfft(self, spectrum: Shape, lengths: Sequence[int]) -> Shape:
         """A real transform, whose inner frequencies are doubled: the half spectrum stands for both halves."""
-        *outer, last = lengths
-        super().irfft(count, lengths)
-        self._count("complex", 2 * count * math.prod(outer) * (last - last // 2 - 1))
+        if not spectrum.needs_grad:
+            return spectrum.view(*spectrum[: len(spectrum) - len(lengths)], *lengths)
+        output = super().irfft(spectrum, lengths)
+        last = lengths[-1]
+        self._count("complex", 2 * (output.size // last) * (last - last // 2 - 1))
+        return output

@@ -10,13 +10,16 @@ Counts are the data; a convention is a view of them:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
 from registry.errors import CostUnknown
+from registry.optimizers import OPTIMIZERS, state_bytes, unknown
 from registry.plan import Node, Plan
 from registry.shapes import Batch, Shape
 from registry.tape import KINDS, PUBLISHED, Tape
@@ -34,6 +37,8 @@ class Counting(TypedDict, total=False):
     convention: Convention
     unit: Unit
     cached_kernels: bool
+    dtype: str
+    optimizer: str
 
 
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
@@ -56,7 +61,8 @@ class Cost:
         convention: Which kinds `flops` adds up.
         unit: `flop`, or `mac` (half the FLOPs of the contraction kinds only).
         root: The tree, each node with its counts.
-        dtype: Type of the numbers that `memory` speaks of.
+        dtype: Type of parameters and activations, for `memory`.
+        optimizer: What trains the parameters, for `memory`: a name of `optimizers.OPTIMIZERS`.
     """
 
     plan: Plan
@@ -66,6 +72,7 @@ class Cost:
     unit: Unit
     root: Node
     dtype: str = "float32"
+    optimizer: str = "adamw"
 
     @property
     def kinds(self) -> dict[str, int]:
@@ -90,13 +97,41 @@ class Cost:
         """Number of parameters."""
         return self.plan.params
 
-    @property
+    @cached_property
     def memory(self) -> dict[str, int]:
-        """Bytes of parameters, of buffers and, in mode `train`, of gradients, every number of them in `dtype`."""
-        buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
+        """Bytes that have to be there at once, `total_bytes` their sum.
+
+        In every mode those of parameters (`param_bytes`) and buffers (`buffer_bytes`). In mode `forward` those of the
+        recurrent states of `batch` sequences (`state_bytes`), where there are any: what a step needs. In mode `train`
+        those of gradients (`grad_bytes`), of the state of the optimizer (`optimizer_bytes`) and of what autograd keeps
+        of the forward pass (`saved_bytes`, see `memory`). What an operation needs while it runs comes on top.
+
+        Raises:
+            CostUnknown: mode is `train`, and a component does not say what it keeps.
+        """
         width = DTYPE_BYTES[self.dtype]
+        buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
         found = {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
-        return {**found, "grad_bytes": self.params * width} if self.mode == "train" else found
+        if self.mode == "train":
+            found["grad_bytes"] = self.params * width
+            found["optimizer_bytes"] = sum(self.optimizer_state.values())
+            found["saved_bytes"] = self.saved.counts.get("saved", 0)
+        return {**found, "total_bytes": sum(found.values())}
+
+    @cached_property
+    def optimizer_state(self) -> dict[str, int]:
+        """Bytes of the state of the optimizer, by the name of the state."""
+        shapes = Counter(shape for node in self.root.walk() for shape in node.config.parameters().values())
+        return state_bytes(self.optimizer, shapes, DTYPE_BYTES[self.dtype])
+
+    @cached_property
+    def saved(self) -> Node:
+        """The tree once more, with the bytes that autograd keeps of the forward pass where they are kept first.
+
+        Raises:
+            CostUnknown: a component does not say what it keeps.
+        """
+        return self.plan.memory_tree(self.batch, width=DTYPE_BYTES[self.dtype])
 
     def tree(self, depth: int | None = None) -> dict[str, Any]:
         """The tree as plain data, down to `depth` levels below the root."""
@@ -129,6 +164,7 @@ class Cost:
             "params": self.params,
             "kinds": self.kinds,
             "memory": self.memory,
+            **({"optimizer": {"name": self.optimizer, **self.optimizer_state}} if self.mode == "train" else {}),
             "tree": self.tree(depth),
         }
 
@@ -142,6 +178,7 @@ def cost(
     unit: Unit = "flop",
     cached_kernels: bool = False,
     dtype: str = "float32",
+    optimizer: str = "adamw",
 ) -> Cost:
     """Cost of one pass over `plan`, in microseconds and without torch.
 
@@ -152,7 +189,8 @@ def cost(
         convention: `all`, `matmul` or `nvsubquadratic`.
         unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none.
         cached_kernels: Kernels that do not depend on the input exist already (deployment).
-        dtype: Type of parameters and buffers, for `memory`.
+        dtype: Type of parameters and activations, for `memory`.
+        optimizer: What trains the parameters, for `memory`: a name of `optimizers.OPTIMIZERS`, such as `none`.
 
     Raises:
         CostUnknown: the plan's input is unknown, a component has no rule for its backward pass, or the reference
@@ -169,6 +207,8 @@ def cost(
         raise ValueError(f"Expected mode to be forward or train, got {mode!r}")
     if dtype not in DTYPE_BYTES:
         raise ValueError(f"Expected dtype to be one of {', '.join(DTYPE_BYTES)}, got {dtype!r}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(unknown(optimizer))
     if mode == "train" and cached_kernels and convention != "nvsubquadratic":
         raise ValueError("Expected cached_kernels only with mode forward, got train: training changes the kernels")
     if plan.spec is None:
@@ -179,9 +219,9 @@ def cost(
         raise ValueError("Expected unit to be flop with convention nvsubquadratic, got mac: its formulas mix both")
     if convention == "nvsubquadratic":
         root = _published(plan, cached_kernels)
-        return Cost(plan, 1, mode, convention, unit, root, dtype)
+        return Cost(plan, 1, mode, convention, unit, root, dtype, optimizer)
     root = plan.tree(batch, cached_kernels=cached_kernels, backward=mode == "train")
-    return Cost(plan, batch, mode, convention, unit, root, dtype)
+    return Cost(plan, batch, mode, convention, unit, root, dtype, optimizer)
 
 
 def _published(plan: Plan, cached_kernels: bool) -> Node:

@@ -14,6 +14,7 @@ from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Misfit, Problem, Unreadable, clip
 from registry.limits import LIMITS
+from registry.memory import MemoryTape
 from registry.names import nearest, suggest
 from registry.reader import Path, dotted
 from registry.schema import Component, InputSpec
@@ -165,6 +166,33 @@ class Plan:
         if not (self.root.entry.kind != "network" if input_grad is None else input_grad):
             args, kwargs = _constant(args), _constant(kwargs)
         return BackwardTape().call(self.root, *args, **kwargs)
+
+    def memory_record(self, batch: int = 1, *, width: int = 4, input_grad: bool | None = None) -> Record | None:
+        """The bytes of one forward pass with gradients, see `memory`, or None where the input is unknown.
+
+        Args:
+            batch: Number of inputs.
+            width: Bytes of one number of parameters and activations.
+            input_grad: As for `backward_record`.
+
+        Raises:
+            CostUnknown: a component does not say what it keeps.
+        """
+        if self.spec is None:
+            return None
+        tape = MemoryTape(width)
+        needs_grad = self.root.entry.kind != "network" if input_grad is None else input_grad
+        args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
+        return tape.call(self.root, *tape.feed(args, needs_grad=needs_grad), **tape.feed(kwargs, needs_grad=needs_grad))
+
+    def memory_tree(self, batch: int = 1, *, width: int = 4) -> Node:
+        """The root node, with the bytes of `memory_record`.
+
+        Raises:
+            CostUnknown: a component does not say what it keeps.
+        """
+        record = self.memory_record(batch, width=width)
+        return Node("", self.root, (record,) if record else ())
 
     def tree(self, batch: int = 1, *, cached_kernels: bool = False, backward: bool = False) -> Node:
         """The root node, with the shapes and operations of one pass where the input is known.

@@ -28,7 +28,7 @@ PUBLISHED = "published"
 """Kind of a figure that the reference library's own formula gives; only `flop_count` methods record it."""
 POINTWISE: Mapping[str, str] = {
     **dict.fromkeys(("abs", "clamp", "clamp_min", "neg", "scale", "shift", "square"), "elementwise"),
-    **dict.fromkeys(("cos", "exp", "gelu", "gelu_tanh", "reciprocal", "relu", "rsqrt"), "transcendental"),
+    **dict.fromkeys(("cos", "exp", "expm1", "gelu", "gelu_tanh", "reciprocal", "relu", "rsqrt"), "transcendental"),
     **dict.fromkeys(("sigmoid", "silu", "sin", "sinh", "softplus", "tanh"), "transcendental"),
 }
 """Function of single numbers -> kind of its one operation. `scale` and `shift` are by a constant."""
@@ -76,7 +76,10 @@ class Tape:
     Attributes:
         cached_kernels: Kernels that do not depend on the input were generated before (deployment).
         method: Name of the component method that is run: `forward`, or `flop_count` for the reference's own formulas.
+        width: Bytes of one number of parameters and activations; only the memory tape looks at it.
     """
+
+    width: int = 4
 
     def __init__(self, *, cached_kernels: bool = False, method: str = "forward") -> None:
         """An empty tape."""
@@ -154,9 +157,10 @@ class Tape:
 
     # ---- products: every primitive returns its output shape where it has a single one -------------------------
 
-    def matmul(self, rows: int, inner: int, columns: int, batch: int = 1, *, factors: int = 2) -> None:
-        """`batch` products (rows, inner) @ (inner, columns): 2 FLOPs a multiply-add. So many factors have gradients."""
-        self._count("matmul", 2 * batch * rows * inner * columns)
+    def matmul(self, left: Shape, right: Shape) -> Shape:
+        """Products (*B, M, K) @ (*B, K, N): returns (*B, M, N), 2 FLOPs a multiply-add. `right` may lack the *B."""
+        self._count("matmul", 2 * left.size * right[-1])
+        return Shape((*left[:-1], right[-1]))
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
@@ -166,27 +170,17 @@ class Tape:
             self._count("bias", outputs)
         return Shape((*x[:-1], out_features))
 
-    def conv(
-        self,
-        output: Shape,
-        in_channels: int,
-        kernel: Sequence[int],
-        *,
-        groups: int = 1,
-        bias: bool,
-        needs_grad: bool = True,
-    ) -> Shape:
-        """A direct convolution that gives `output`: 2 x output elements x in_channels / groups x taps.
+    def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
+        """A direct convolution: 2 x output elements x in_channels / groups x taps.
 
         Args:
-            output: (B, C_out, *N).
-            in_channels: Channels of the input.
+            x: (B, C_in, *N).
+            output: Shape of the result, (B, C_out, *M).
             kernel: Taps per axis.
             groups: Number of groups of channels.
             bias: One more per output element.
-            needs_grad: Whether the input has a gradient.
         """
-        self._count("conv", 2 * output.size * (in_channels // groups) * math.prod(kernel))
+        self._count("conv", 2 * output.size * (x[1] // groups) * math.prod(kernel))
         if bias:
             self._count("bias", output.size)
         return output
@@ -206,30 +200,22 @@ class Tape:
             self._count("bias", output.size)
         return output
 
-    def attention(
-        self,
-        batch: int,
-        heads: int,
-        queries: int,
-        keys: int,
-        head_dim: int,
-        *,
-        needs_grad: tuple[bool, bool, bool] = (True, True, True),
-    ) -> None:
+    def attention(self, query: Shape, key: Shape, value: Shape) -> Shape:
         """Scaled dot-product attention: scores and values 2 B H T S (d + d), scale, softmax. Causal is not halved.
 
         Args:
-            batch: Number of inputs.
-            heads: Number of heads.
-            queries: Number of queries.
-            keys: Number of keys and values.
-            head_dim: Width of one head.
-            needs_grad: Whether queries, keys and values have gradients.
+            query: (B, H, T, d).
+            key: (B, H, S, d).
+            value: (B, H, S, d).
+
+        Returns:
+            (B, H, T, d).
         """
-        scores = batch * heads * queries * keys
-        self._count("matmul", 4 * scores * head_dim)
+        scores = query.size // query[-1] * key[-2]
+        self._count("matmul", 4 * scores * query[-1])
         self._count("elementwise", scores)
-        self.softmax(scores, batch * heads * queries)
+        self._count("softmax", 5 * scores - 2 * (query.size // query[-1]))
+        return Shape(query)
 
     # ---- functions of single numbers, and of pairs ------------------------------------------------------------
 
@@ -259,6 +245,10 @@ class Tape:
         self._count("elementwise", output.size)
         return output
 
+    def minus(self, left: Shape, right: Shape) -> Shape:
+        """Elementwise difference of tensors that broadcast."""
+        return self.plus(left, right)
+
     def complex_multiply(self, left: Shape, right: Shape) -> Shape:
         """Elementwise product of complex tensors that broadcast: 6 per element."""
         output = joined(left, right)
@@ -278,9 +268,42 @@ class Tape:
         """Repeat `x` to the shape `output`."""
         return x.view(*output)
 
+    def join(self, x: Shape, *more: Shape, output: Shape) -> Shape:
+        """A new tensor of the shape `output`, put together from others, or padded."""
+        return next((part for part in (x, *more) if part.needs_grad), x).view(*output)
+
+    def transpose(self, x: Shape, axes: Sequence[int]) -> Shape:
+        """A view with the axes in another order."""
+        return x.view(*[x[axis] for axis in axes])
+
+    def part(self, x: Shape, *extents: int) -> Shape:
+        """A view of some positions of (B, N, C)."""
+        return x.view(*extents)
+
+    def ordered(self, x: Shape) -> Shape:
+        """`x` itself if its elements lie in memory in the order of its axes, else a copy of which they do."""
+        return x
+
     def gather(self, x: Shape, output: Shape) -> Shape:
         """Elements of `x` at positions that may repeat, in the shape `output`."""
         return x.view(*output)
+
+    # ---- where the numbers are: free, and of interest to `memory.MemoryTape` ------------------------------------
+
+    def cast(self, x: Shape, width: int) -> Shape:
+        """The numbers of `x` in `width` bytes each: a copy, unless they are that wide already."""
+        return x
+
+    def reinterpret(self, x: Shape, output: Sequence[int], width: int) -> Shape:
+        """The memory of `x` seen as numbers of `width` bytes, in the shape `output`: a complex number as its parts."""
+        return x.view(*output)
+
+    def unused(self, x: Shape) -> Shape:
+        """`x` as the operand of something that reaches no output that has a gradient."""
+        return x
+
+    def keep(self, *tensors: Shape) -> None:
+        """Autograd keeps these tensors: said beside `function`, which does not know."""
 
     # ---- reductions and norms ---------------------------------------------------------------------------------
 
@@ -321,30 +344,40 @@ class Tape:
         self._count("transcendental", rows)
         return Shape(x) if affine else x
 
-    def softmax(self, count: int, rows: int) -> None:
-        """Softmax over `rows` rows of `count` elements in all: 5 n - 2 r."""
-        self._count("softmax", 5 * count - 2 * rows)
+    def softmax(self, x: Shape) -> Shape:
+        """Softmax over the last axis: 5 n - 2 r."""
+        self._count("softmax", 5 * x.size - 2 * (x.size // x[-1]))
+        return x
 
     # ---- transforms -------------------------------------------------------------------------------------------
 
-    def rfft(self, count: int, lengths: Sequence[int], *, needs_grad: bool = True) -> None:
-        """`count` real N-d transforms: real pass on the last axis, complex on the half spectrum.
+    def rfft(self, x: Shape, lengths: Sequence[int]) -> Shape:
+        """N-d transforms of real signals: real pass on the last axis, complex ones on the half spectrum.
 
         Args:
-            count: Number of signals.
-            lengths: Points per axis.
-            needs_grad: Whether the signals have gradients.
+            x: Signals (*B, *N), padded to `lengths` on the last axes.
+            lengths: Points F per axis.
+
+        Returns:
+            Half spectra (*B, F_1, ..., F_D // 2 + 1), complex.
         """
+        signals = x[: len(x) - len(lengths)]
+        self._transform(signals.size, lengths)
+        return Shape((*signals, *lengths[:-1], lengths[-1] // 2 + 1))
+
+    def irfft(self, spectrum: Shape, lengths: Sequence[int]) -> Shape:
+        """The inverse of `rfft`, and as many operations: half spectra to real signals (*B, *F)."""
+        signals = spectrum[: len(spectrum) - len(lengths)]
+        self._transform(signals.size, lengths)
+        return Shape((*signals, *lengths))
+
+    def _transform(self, count: int, lengths: Sequence[int]) -> None:
         *outer, last = lengths
         half = last // 2 + 1
         self.fft_lines(last, "real", count * math.prod(outer))
         for axis, length in enumerate(outer):
             others = math.prod(outer[:axis]) * math.prod(outer[axis + 1 :])
             self.fft_lines(length, "complex", count * others * half)
-
-    def irfft(self, count: int, lengths: Sequence[int]) -> None:
-        """`count` inverses of `rfft`, of spectra with gradients; as many operations."""
-        self.rfft(count, lengths)
 
     def fft_lines(self, length: int, domain: str, lines: int) -> None:
         """`lines` 1-D transforms of `length` points, `domain` "real" or "complex"; nominal 2.5 or 5 n log2 n each."""

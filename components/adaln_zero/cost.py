@@ -24,6 +24,7 @@ def forward(block: AdaLNZeroResidualBlock, tape: Tape, x: Shape, condition: Opti
     if block.sequence_mixer.takes_conditioning:
         tape.fan_out(pooled)
     modulation = tape.linear(tape.pointwise("silu", pooled), 6 * block.hidden_dim, bias=True)
+    # Shift, scale and gate of both branches are six views of it.
     vector = modulation.view(x[0], *(1,) * (len(x) - 2), block.hidden_dim)
     x = _branch(tape, "sequence_norm", "sequence_mixer", x, vector, conditioning=pooled)
     return _branch(tape, "mlp_norm", "mlp", x, vector)

@@ -26,17 +26,21 @@ def forward(attention: Attention, tape: Tape, query: Shape, key: Shape, value: S
         tape.require_width(shape, attention.hidden_dim)
         if not 3 <= len(shape) <= 5:
             raise ValueError(f"Expected 1 to 3 spatial axes, got shape {shape.labels}")
-    for shape in (query, key):
-        heads = shape[:-1] + (attention.num_heads, attention.head_dim)
-        if attention.use_rope:
-            _require_grid(attention, shape)
-            heads = tape.rotate(heads)
-        if attention.apply_qk_norm:
-            tape.normalise(heads)
-    queries, keys = (math.prod(shape[1:-1]) for shape in (query, key))
-    grads = (query.needs_grad, key.needs_grad, value.needs_grad)
-    tape.attention(query[0], attention.num_heads, queries, keys, attention.head_dim, needs_grad=grads)
-    return Shape(query) if any(grads) else query
+    if attention.use_rope:
+        _require_grid(attention, query)
+        _require_grid(attention, key)
+    q, k, v = (_heads(attention, tape, x) for x in (query, key, value))
+    if attention.use_rope:
+        q, k = tape.rotate(q), tape.rotate(k)
+    if attention.apply_qk_norm:
+        q, k = tape.normalise(q), tape.normalise(k)
+    return tape.ordered(tape.transpose(tape.attention(q, k, v), (0, 2, 1, 3))).view(*query)
+
+
+def _heads(attention: Attention, tape: Tape, x: Shape) -> Shape:
+    """(B, *N, C) -> (B, H, T, d)."""
+    tokens = x.view(x[0], math.prod(x[1:-1]), attention.num_heads, attention.head_dim)
+    return tape.transpose(tokens, (0, 2, 1, 3))
 
 
 def _require_grid(attention: Attention, x: Shape) -> None:

@@ -113,18 +113,17 @@ def conv(conv: _Conv, tape: Tape, x: Shape) -> Shape:
         raise ValueError(f"Expected an input (B, {conv.in_channels}, *N) with {axes}, got shape {x.labels}")
     extents = tuple(axis.outputs(extent) for axis, extent in zip(taps, x[2:], strict=True))
     output = Shape((x[0], conv.out_channels, *extents))
-    _pad(conv, tape, x)
     kernel = [axis.size for axis in taps]
-    return tape.conv(output, conv.in_channels, kernel, groups=conv.num_groups, bias=conv.bias, needs_grad=x.needs_grad)
+    return tape.conv(_pad(conv, tape, x), output, kernel, groups=conv.num_groups, bias=conv.bias)
 
 
-def _pad(conv: _Conv, tape: Tape, x: Shape) -> None:
-    """Padding other than by zeros, which only the backward pass pays for."""
-    if conv.padding_mode == "zeros":
-        return
+def _pad(conv: _Conv, tape: Tape, x: Shape) -> Shape:
+    """Padding that the convolution does not do itself; only the backward pass pays for it."""
+    if conv.padding_mode == "zeros" and all(axis.left == axis.right for axis in conv.taps()):
+        return x
     padded = x.view(*x[:2], *(axis.left + extent + axis.right for axis, extent in zip(conv.taps(), x[2:], strict=True)))
     if conv.padding_mode == "circular":
         # One copy within the padded input for every side, through which the gradient of the whole passes.
-        tape.fan_out(padded, 1 + sum((axis.left > 0) + (axis.right > 0) for axis in conv.taps()))
-    else:
-        tape.gather(x, padded)
+        padded = tape.join(x, output=padded)
+        return tape.fan_out(padded, 1 + sum((axis.left > 0) + (axis.right > 0) for axis in conv.taps()))
+    return tape.join(x, output=padded) if conv.padding_mode == "zeros" else tape.gather(x, padded)

@@ -25,26 +25,27 @@ def forward(
 ) -> Shape:
     """(B, *N, C), or (B, C, *N) if channels come first, to the same shape."""
     extents = _extents(conv, x, is_bhl_input)
-    signal = x.view(x[0], conv.hidden_dim, *extents)
+    signal = x if is_bhl_input else tape.transpose(x, (0, len(x) - 1, *range(1, len(x) - 1)))
     modulated = conditioning is not None and conv.kernel.takes_conditioning
     sizes = _transform_sizes(conv, extents)
-    half_spectrum = (conv.hidden_dim, *sizes[:-1], sizes[-1] // 2 + 1)
-    kernel = Shape((1, *half_spectrum))
+    spectrum = Shape((1, conv.hidden_dim, *sizes[:-1], sizes[-1] // 2 + 1))
     chunks = -(-conv.hidden_dim // CHUNK_SIZE) if conv.use_chunked_fftconv else 1
     if modulated or not tape.cached_kernels:
         taps, positions = tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
         if conv.mask.entry.kind != "identity":
             taps = tape.run("mask", grid=positions, x=taps)
         tape.fan_out(taps, chunks)
-        kernel = Shape((taps[0], *half_spectrum))
-        tape.rfft(taps[0] * conv.hidden_dim, sizes)
+        spectrum = tape.rfft(_channels_first(conv, taps), sizes)
     tape.fan_out(signal, chunks + 1)
-    lines = x[0] * conv.hidden_dim
-    tape.rfft(lines, sizes, needs_grad=x.needs_grad)
-    tape.complex_multiply(signal.view(x[0], *half_spectrum), kernel)
-    tape.irfft(lines, sizes)
+    product = tape.complex_multiply(tape.rfft(tape.ordered(signal), sizes), spectrum)
     shortcut = tape.multiply(Shape((conv.hidden_dim,) + (1,) * conv.data_dim), signal)
-    return tape.plus(Shape(signal), shortcut).view(*x)
+    y = tape.plus(tape.irfft(product, sizes).view(*signal), shortcut)
+    return y if is_bhl_input else tape.transpose(y, (0, *range(2, len(y)), 1))
+
+
+def _channels_first(conv: CKConvND, taps: Shape) -> Shape:
+    """(1 or B, *K, C) -> (1 or B, C, *K), without the taps that a causal kernel does not use."""
+    return taps.view(taps[0], taps[-1], *(n // 2 + 1 if conv.is_causal else n for n in taps[1:-1]))
 
 
 def flop_count(

@@ -27,8 +27,8 @@ def forward(film: KernelFiLMGenerator, tape: Tape, conditioning: Shape) -> tuple
     if len(conditioning) != 2:
         raise ValueError(f"Expected conditioning (B, {film.cond_dim}), got shape {conditioning.labels}")
     hidden = tape.linear(conditioning, film.film_hidden_dim, bias=True)
-    tape.linear(tape.pointwise("gelu", hidden), film.out_features, bias=True)
-    one = Shape((conditioning[0], film.kernel_hidden_dim))
+    output = tape.linear(tape.pointwise("gelu", hidden), film.out_features, bias=True)
+    one = output.view(conditioning[0], film.kernel_hidden_dim)
     return ((one, one),) * film.num_film_layers
 
 

@@ -55,6 +55,11 @@ def _positive(tape: Tape, transform: str, x: Shape) -> None:
         tape.pointwise("shift", x)
 
 
+def products(tape: Tape, batch: int, rows: int, inner: int, columns: int) -> Shape:
+    """`batch` real products (rows, inner) @ (inner, columns)."""
+    return tape.matmul(Shape((batch, rows, inner)), Shape((batch, inner, columns)))
+
+
 # ---- complex arithmetic -------------------------------------------------------------------------------------------
 
 
@@ -135,7 +140,7 @@ def diagonal_final_state(tape: Tape, H: int, n: int, L: int, batch: int) -> None
     inner, outer = table_bits(L)
     tape.complex(6 * H * n * (max(inner + outer, L.bit_length()) - 1))
     tape.complex(6 * H * n * (2**inner - 1))
-    tape.matmul(2**outer * batch, 2**inner, 2 * n, batch=H)
+    products(tape, H, 2**outer * batch, 2**inner, 2 * n)
     tape.complex(8 * H * n * batch * (2**outer - 1))
     tape.complex(6 * H * n * batch * L.bit_count() + 2 * H * n * batch)
 
@@ -215,19 +220,19 @@ def low_rank_kernel(tape: Tape, H: int, n: int, rank: int, C: int, L: int, start
     if L > 1:
         _dense(tape, H, n, rank, steps)
     for _ in range(inner + outer - 1):  # squares of powers that the tables use too
-        tape.matmul(width, width, width, batch=H)
+        products(tape, H, width, width, width)
         tape.fan_out(Shape((H, width, width)), 3)
     _dense_orbit(tape, H, width, starts, 2**inner * starts, inner)
     conjugate(tape, C * H * n)
     _dense_orbit(tape, H, width, C, blocks * C, outer)
-    tape.matmul(blocks * C, width, 2**inner * starts, batch=H)
+    products(tape, H, blocks * C, width, 2**inner * starts)
 
 
 def _dense_orbit(tape: Tape, H: int, width: int, rows: int, count: int, steps: int) -> None:
     """`orbit` by matrix products: from `rows` starting rows to `count`."""
     for _ in range(steps):
         new = min(count - rows, rows)
-        tape.matmul(new, width, width, batch=H)
+        products(tape, H, new, width, width)
         tape.fan_out(Shape((H, rows, width)))
         rows += new
 
@@ -237,12 +242,12 @@ def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: i
     inner, outer = table_bits(L)
     width, states = 2 * n, batch * H * 2 * n
     low_rank_transition(tape, H, n, rank, width)
-    tape.matmul(width, width, width, batch=H * (max(inner + outer, L.bit_length()) - 1))
-    tape.matmul(2**inner - 1, width, width, batch=H)
-    tape.matmul(2**outer * batch, 2**inner, width, batch=H)
-    tape.matmul(batch * (2**outer - 1), width, width, batch=H)
+    products(tape, H * (max(inner + outer, L.bit_length()) - 1), width, width, width)
+    products(tape, H, 2**inner - 1, width, width)
+    products(tape, H, 2**outer * batch, 2**inner, width)
+    products(tape, H, batch * (2**outer - 1), width, width)
     tape.elementwise(states * (2**outer - 1))
-    tape.matmul(batch * L.bit_count(), width, width, batch=H)
+    products(tape, H, batch * L.bit_count(), width, width)
     tape.elementwise(states)
 
 
@@ -295,11 +300,11 @@ def convolution(tape: Tape, x: Shape, kernels: Shape) -> None:
     """
     L, H = x[-2:]
     rows = x[:-2].size
-    tape.rfft(rows * H, (2 * L,), needs_grad=x.needs_grad)
+    spectrum = Shape((*kernels, L + 1))
     if not tape.cached_kernels:
-        tape.rfft(kernels.size, (2 * L,))
-    tape.complex_multiply(x.view(rows, 1, H, L + 1), Shape((*kernels, L + 1)))
-    tape.irfft(rows * kernels.size, (2 * L,))
+        spectrum = tape.rfft(Shape((*kernels, L)), (2 * L,))
+    signal = tape.rfft(x.view(rows, 1, H, L), (2 * L,))
+    tape.irfft(tape.complex_multiply(signal, spectrum), (2 * L,))
 
 
 # ---- layers -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ def forward(hyena: Hyena, tape: Tape, query: Shape, key: Shape, value: Shape, **
     query, key = _norm(hyena, tape, "q_norm", query), _norm(hyena, tape, "k_norm", key)
     gated = _product(tape, query, tape.run("gate_nonlinear", key))
     gated = _norm(hyena, tape, "pixelhyena_norm", gated)
-    mixed = channels_last(tape.run("global_conv", channels_first(gated), is_bhl_input=True, **conditioning))
+    convolved = tape.run("global_conv", channels_first(tape, gated), is_bhl_input=True, **conditioning)
+    mixed = channels_last(tape, convolved)
     gate = tape.run("gate_nonlinear_2" if "gate_nonlinear_2" in hyena.parts else "gate_nonlinear", value)
     return _norm(hyena, tape, "output_norm", _product(tape, gate, mixed))
 
@@ -40,29 +41,29 @@ def flop_count(hyena: Hyena, tape: Tape, query: Shape, key: Shape, value: Shape)
     norms = [parts[name] for name in ("q_norm", "k_norm", "pixelhyena_norm", "output_norm") if name in parts]
     tape.published(3 * points * sum(not _is_identity(norm) for norm in norms))
     tape.published(points * (2 + sum(not _is_identity(gate) for gate in (hyena.gate_nonlinear, second_gate))))
-    tape.run("global_conv", channels_first(query), is_bhl_input=True)
+    tape.run("global_conv", channels_first(tape, query), is_bhl_input=True)
 
 
-def channels_first(x: Shape) -> Shape:
+def channels_first(tape: Tape, x: Shape) -> Shape:
     """(B, *N, C) -> (B, C, *N)."""
-    return x.view(x[0], x[-1], *x[1:-1])
+    return tape.transpose(x, (0, len(x) - 1, *range(1, len(x) - 1)))
 
 
-def channels_last(x: Shape) -> Shape:
+def channels_last(tape: Tape, x: Shape) -> Shape:
     """(B, C, *N) -> (B, *N, C)."""
-    return x.view(x[0], *x[2:], x[1])
+    return tape.transpose(x, (0, *range(2, len(x)), 1))
 
 
 def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> Shape:
     """The three inputs through the short convolution, which must keep their shape."""
     if not query == key == value:
         raise ValueError(f"Expected query, key and value of one shape, got {query}, {key} and {value}")
-    stacked = channels_first(query[:-1] + (3 * query[-1],))
+    stacked = channels_first(tape, tape.join(query, key, value, output=query[:-1] + (3 * query[-1],)))
     convolved = tape.run("short_conv", stacked)
     if convolved != stacked:
         raise ValueError(f"Expected short_conv to keep the shape {stacked}, got {convolved}")
-    kept: Shape = convolved.view(*query)
-    return kept
+    # The three are views side by side.
+    return channels_last(tape, convolved).view(*query)
 
 
 def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:
@@ -71,7 +72,7 @@ def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:
     if norm is None:
         return x
     if getattr(norm, "channels_first", False):
-        return channels_last(tape.run(part, channels_first(x)))
+        return channels_last(tape, tape.run(part, channels_first(tape, x)))
     found: Shape = tape.run(part, x)
     return found
 

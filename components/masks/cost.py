@@ -24,23 +24,23 @@ def gaussian(mask: _Gaussian, tape: Tape, grid: Shape, x: Shape) -> Shape:
         tape.pointwise("clamp", Constant(std))  # in place, outside of the gradient
     else:
         decoded = tape.pointwise("exp" if mask.parametrization == "log" else "softplus", std)
-        tape.pointwise("clamp", decoded)
+        std = tape.pointwise("clamp", decoded)
     # -1 / (2 std^2)
-    tape.pointwise("scale", tape.pointwise("reciprocal", tape.pointwise("square", std)))
-    return _decay(mask, tape, tape.pointwise("square", grid), x)
+    rate = tape.pointwise("scale", tape.pointwise("reciprocal", tape.pointwise("square", std)))
+    return _decay(mask, tape, tape.pointwise("square", grid), rate, x)
 
 
 def exponential(mask: ExponentialModulationND, tape: Tape, grid: Shape, x: Shape) -> Shape:
     """Positions (1 or B, *K, D) and values (1 or B, *K, C) -> windowed values."""
-    tape.pointwise("neg", tape.pointwise("abs", Shape((mask.data_dim, mask.num_channels))))
-    return _decay(mask, tape, tape.pointwise("abs", grid), x)
+    rate = tape.pointwise("neg", tape.pointwise("abs", Shape((mask.data_dim, mask.num_channels))))
+    return _decay(mask, tape, tape.pointwise("abs", grid), rate, x)
 
 
-def _decay(mask: _Mask, tape: Tape, distance: Shape, x: Shape) -> Shape:
+def _decay(mask: _Mask, tape: Tape, distance: Shape, rate: Shape, x: Shape) -> Shape:
     """The product of distances and rates, one exponential, one product per value."""
     if (distance[-1], x[-1]) != (mask.data_dim, mask.num_channels):
         raise ValueError(
             f"Expected a grid of {mask.data_dim} axes and values of {mask.num_channels} channels, "
             f"got {distance[-1]} and {x[-1]}"
         )
-    return tape.multiply(x, tape.pointwise("exp", tape.linear(distance, mask.num_channels, bias=False)))
+    return tape.multiply(x, tape.pointwise("exp", tape.matmul(distance, rate)))

@@ -29,9 +29,8 @@ def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
     tape.require_width(x, mlp.dim)
     inner = tape.linear(x, mlp.inner_dim, bias=mlp.bias)
     hidden = inner[:-1] + (mlp.hidden_dim,)
-    hidden = tape.pointwise(_GATES.get(mlp.activation, mlp.activation), hidden)
-    if mlp.gated:
-        hidden = tape.multiply(hidden, hidden)
+    gate = tape.pointwise(_GATES.get(mlp.activation, mlp.activation), hidden)
+    hidden = tape.multiply(gate, hidden) if mlp.gated else gate
     hidden = tape.run("dropout", hidden)
     return tape.linear(hidden, mlp.dim, bias=mlp.bias)
 

@@ -32,8 +32,9 @@ def patchify(patchify: Patchify, tape: Tape, x: Shape) -> Shape:
     extents = tuple((n - patchify.patch_size) // patchify.step + 1 for n in x[1:-1])
     output = Shape((x[0], patchify.out_features, *extents))
     patch = [patchify.patch_size] * patchify.data_dim
-    tape.conv(output, patchify.in_features, patch, bias=patchify.bias, needs_grad=x.needs_grad)
-    return output.view(x[0], *extents, patchify.out_features)
+    channels_first = tape.transpose(x, (0, len(x) - 1, *range(1, len(x) - 1)))
+    output = tape.conv(channels_first, output, patch, bias=patchify.bias)
+    return tape.ordered(tape.transpose(output, (0, *range(2, len(x)), 1)))
 
 
 def unpatchify_parameters(unpatchify: Unpatchify) -> dict[str, tuple[int, ...]]:
@@ -48,7 +49,7 @@ def unpatchify(unpatchify: Unpatchify, tape: Tape, x: Shape) -> Shape:
     _require_grid(tape, x, unpatchify.data_dim, unpatchify.in_features)
     extents = tuple((m - 1) * unpatchify.step + unpatchify.patch_size for m in x[1:-1])
     tokens, output = x.view(x[0], x[-1], *x[1:-1]), Shape((x[0], unpatchify.out_features, *extents))
-    tape.conv_transpose(tokens, output, [unpatchify.patch_size] * unpatchify.data_dim, bias=unpatchify.bias)
+    output = tape.conv_transpose(tokens, output, [unpatchify.patch_size] * unpatchify.data_dim, bias=unpatchify.bias)
     return output.view(x[0], *extents, unpatchify.out_features)
 
 
@@ -68,6 +69,5 @@ def position_embedding(embedding: PositionEmbeddingND, tape: Tape, x: Shape) -> 
         raise ValueError(f"Expected axes of at most {embedding.max_dim_lengths}, got shape {x.labels}")
     grid = x[1:-1]
     share = embedding.embedding_dim // embedding.data_dim
-    for extent in grid:
-        tape.expand(Shape((extent, share)), Shape((*grid, share)))
-    return tape.expand(Shape((*grid, embedding.embedding_dim)), Shape(x))
+    parts = [tape.expand(Shape((extent, share)), Shape((*grid, share))) for extent in grid]
+    return tape.expand(tape.join(*parts, output=Shape((*grid, embedding.embedding_dim))), Shape(x))

@@ -28,7 +28,7 @@ def sequence(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> 
     projected = tape.linear(x, 3 * mixer.hidden_dim, bias=mixer.qkv_bias)
     query = key = value = projected[:-1] + (mixer.hidden_dim,)
     mixed = tape.run("mixer", query, key, value, **kwargs)
-    return tape.linear(mixed, mixer.hidden_dim, bias=mixer.out_proj_bias)
+    return tape.linear(tape.ordered(mixed), mixer.hidden_dim, bias=mixer.out_proj_bias)
 
 
 def sequence_flop_count(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> Shape:
@@ -62,4 +62,4 @@ def condition(mixer: QKVConditionMixer, tape: Tape, x: Shape, condition: Shape, 
     key = value = projected[:-1] + (mixer.hidden_dim,)
     query = tape.linear(x, mixer.hidden_dim, bias=False)
     mixed = tape.run("mixer", query, key, value, **kwargs)
-    return tape.linear(mixed, mixer.hidden_dim, bias=False)
+    return tape.linear(tape.ordered(mixed), mixer.hidden_dim, bias=False)

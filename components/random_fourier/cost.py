@@ -29,9 +29,8 @@ def embedding(
     """Samples per axis -> embedding (1, *taps, embedding_dim) and positions (1, *taps, D)."""
     positions = grid(tape, seq_lens, config.data_dim)
     phases = tape.linear(positions, config.embedding_dim // 2, bias=config.use_bias)
-    for function in ("cos", "sin"):
-        tape.pointwise(function, phases)
-    return tape.fan_out(phases)[:-1] + (config.embedding_dim,), positions
+    parts = [tape.pointwise(function, phases) for function in ("cos", "sin")]
+    return tape.join(*parts, output=tape.fan_out(phases)[:-1] + (config.embedding_dim,)), positions
 
 
 def kernel_parameters(config: RandomFourierKernelND) -> dict[str, tuple[int, ...]]:

@@ -25,10 +25,8 @@ def pooling(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
     """(B, num_registers, C) -> (B, C): softmax of the logits, then a product per sample."""
     _require_registers(registers, pooling.num_registers)
     batch, count, width = registers
-    tape.softmax(count, 1)
-    tape.expand(Shape((count,)), Shape((batch, count)))
-    tape.matmul(1, count, width, batch, factors=1 + registers.needs_grad)
-    return Shape((batch, width))
+    weights = tape.expand(tape.softmax(Shape((count,))), Shape((batch, 1, count)))
+    return tape.matmul(weights, registers).view(batch, width)
 
 
 def pooling_flop_count(pooling: RegisterPooling, tape: Tape, registers: Shape) -> Shape:
@@ -47,8 +45,7 @@ def concat(concat: RegisterCompressConcat, tape: Tape, registers: Shape) -> Shap
     """(B, num_registers, hidden_dim) -> (B, num_registers compressed_dim)."""
     tape.require_width(registers, concat.hidden_dim)
     _require_registers(registers, concat.num_registers)
-    tape.linear(registers, concat.compressed_dim, bias=False)
-    return Shape((registers[0], concat.out_dim))
+    return tape.linear(registers, concat.compressed_dim, bias=False).view(registers[0], concat.out_dim)
 
 
 def concat_flop_count(concat: RegisterCompressConcat, tape: Tape, registers: Shape) -> Shape:

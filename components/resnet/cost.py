@@ -27,7 +27,7 @@ def dense_forward(net: ResidualNetwork, tape: Tape, x: Shape, condition: Shape |
         raise Misfit(
             "target_size", f"Expected target_size to fit the output axes {tuple(extents)}, got {net.target_sizes}"
         )
-    return Shape((out[0], *(size for size in net.target_sizes if size > 1), out[-1]))
+    return out.view(out[0], *(size for size in net.target_sizes if size > 1), out[-1])
 
 
 def classification_forward(net: ClassificationResNet, tape: Tape, x: Shape, condition: Shape | None = None) -> Shape:

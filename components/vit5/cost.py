@@ -39,14 +39,13 @@ def attention_forward(attention: ViT5Attention, tape: Tape, x: Shape) -> Shape:
     if tokens != attention.num_tokens or width != attention.hidden_dim:
         expected = f"{attention.num_tokens} tokens of {attention.hidden_dim} channels"
         raise ValueError(f"Expected {expected}, got {tokens} of {width}")
-    heads = Shape((batch, attention.num_heads, tokens, attention.head_dim))
-    tape.linear(x, 3 * width, bias=attention.qkv_bias)
-    for name in ("q_norm", "k_norm"):
-        if name in attention.parts:
-            tape.run(name, heads)
-        tape.rotate(heads)
-    tape.attention(batch, attention.num_heads, tokens, tokens, attention.head_dim)
-    return tape.linear(Shape(x), width, bias=attention.out_proj_bias)
+    projected = tape.linear(x, 3 * width, bias=attention.qkv_bias)
+    value = tape.transpose(projected.view(batch, tokens, attention.num_heads, attention.head_dim), (0, 2, 1, 3))
+    query, key = (
+        tape.rotate(tape.run(name, value) if name in attention.parts else value) for name in ("q_norm", "k_norm")
+    )
+    mixed = tape.ordered(tape.transpose(tape.attention(query, key, value), (0, 2, 1, 3))).view(*x)
+    return tape.linear(mixed, width, bias=attention.out_proj_bias)
 
 
 def attention_flop_count(attention: ViT5Attention, tape: Tape, x: Shape) -> None:
@@ -100,7 +99,7 @@ def block_forward(block: ViT5ResidualBlock, tape: Tape, x: Shape, condition: Sha
     normed = tape.run("input_norm", tape.fan_out(x))
     conditioning = {}
     if block.register_pooling is not None:
-        registers = _registers(block, tape.fan_out(normed))
+        registers = _registers(block, tape, tape.fan_out(normed))
         conditioning["conditioning"] = tape.run("register_pooling", registers)
     mixed = tape.run("sequence_mixer", normed, **conditioning)
     if block.grn is not None:
@@ -131,11 +130,11 @@ def _close_branch(block: ViT5ResidualBlock, tape: Tape, branch: Shape, x: Shape)
     return tape.plus(x, branch)
 
 
-def _registers(block: ViT5ResidualBlock, x: Shape) -> Shape:
+def _registers(block: ViT5ResidualBlock, tape: Tape, x: Shape) -> Shape:
     end = block.register_start_idx + block.num_registers
     if x[1] < end:
         raise ValueError(f"Expected at least {end} tokens to reach the last register, got {x[1]}")
-    return x.view(x[0], block.num_registers, x[2])
+    return tape.part(x, x[0], block.num_registers, x[2])
 
 
 # ---- network --------------------------------------------------------------------------------------------------------
@@ -164,33 +163,40 @@ def net_forward(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
     if tuple(images[1:]) != expected:
         raise ValueError(f"Expected images of shape {('B', *expected)}, got {tuple(images)}")
     batch = images[0]
-    patches = Shape((batch, net.hidden_dim, net.grid, net.grid))
-    side = (net.patch_size, net.patch_size)
-    tape.conv(patches, net.in_channels, side, bias=False, needs_grad=images.needs_grad)
-    embedded = Shape((batch, net.num_patches, net.hidden_dim))
-    tape.plus(embedded, Shape((1, *embedded[1:])))
-    extra = net.num_tokens - net.num_patches
-    tape.expand(Shape((1, extra, net.hidden_dim)), Shape((batch, extra, net.hidden_dim)))
-    _run_blocks(net, tape, batch)
+    tokens = _run_blocks(net, tape, _embed(net, tape, images))
+    features = tokens.view(batch, net.hidden_dim)
     if net.readout == "register_concat":
-        registers = Shape((batch, net.num_registers, net.hidden_dim))
-        tape.linear(registers, net.head_dim // net.num_registers, bias=False)
+        registers = tape.part(tokens, batch, net.num_registers, net.hidden_dim)
+        features = tape.linear(registers, net.head_dim // net.num_registers, bias=False).view(batch, net.head_dim)
     elif net.readout == "gap":
-        tape.mean(embedded, Shape((batch, net.hidden_dim)))
-    return tape.linear(tape.run("out_norm", Shape((batch, net.head_dim))), net.num_classes, bias=False)
+        features = tape.mean(tokens.view(batch, net.num_patches, net.hidden_dim), features)
+    return tape.linear(tape.run("out_norm", features), net.num_classes, bias=False)
 
 
-def _run_blocks(net: ViT5ClassificationNet, tape: Tape, batch: int) -> None:
+def _embed(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
+    """(B, image_size, image_size, in_channels) -> (B, num_tokens, C): patches, their positions, further tokens."""
+    batch, side = images[0], (net.patch_size, net.patch_size)
+    pixels = images.view(batch, net.in_channels, net.image_size, net.image_size)
+    patches = tape.conv(pixels, Shape((batch, net.hidden_dim, net.grid, net.grid)), side, bias=False)
+    positions = Shape((1, net.num_patches, net.hidden_dim))
+    embedded = tape.plus(patches.view(batch, *positions[1:]), positions)
+    extra = net.num_tokens - net.num_patches
+    others = tape.expand(Shape((1, extra, net.hidden_dim)), Shape((batch, extra, net.hidden_dim)))
+    return tape.join(embedded, others, output=Shape((batch, net.num_tokens, net.hidden_dim)))
+
+
+def _run_blocks(net: ViT5ClassificationNet, tape: Tape, x: Shape) -> Shape:
     """Run the blocks, some of which see padding: it is cut off for the others, and kept for the next that does."""
-    tokens, padding, sees = net.num_tokens, net.padding, net.sees_padding
-    last = max((i for i, sees_padding in enumerate(sees) if sees_padding), default=-1)
-    was_padded = False
-    for i, sees_padding in enumerate(sees):
-        padded = sees_padding and padding > 0
-        if was_padded and not padded and i < last:
-            tape.fan_out(Shape((batch, tokens + padding, net.hidden_dim)))
-        tape.run(f"blocks.{i}", Shape((batch, tokens + padded * padding, net.hidden_dim)))
-        was_padded = padded
+    batch, tokens, width = x
+    sees = [sees_padding and net.padding > 0 for sees_padding in net.sees_padding]
+    last = max((i for i, padded in enumerate(sees) if padded), default=-1)
+    for i, padded in enumerate(sees):
+        if padded and x[1] == tokens:
+            x = tape.join(x, output=Shape((batch, tokens + net.padding, width)))
+        elif not padded and x[1] > tokens:
+            x = tape.part(tape.fan_out(x) if i < last else x, batch, tokens, width)
+        x = tape.run(f"blocks.{i}", x)
+    return x
 
 
 def net_flop_count(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> None:
