@@ -2,8 +2,10 @@
 
 Counts are the data; a convention is a view of them:
 
-* `all`: every real scalar operation, by the counting rules in `tape`;
+* `all`: every real scalar operation, by the counting rules in `tape`; a real FFT costs half of a complex one;
+* `complex-fft`: the same with every FFT at the price of a complex one over the whole spectrum, an upper bound;
 * `matmul`: matrix products and direct convolutions only, what torch's FlopCounterMode counts;
+* `mac`: the multiply-adds of these, half as many: what papers and fvcore, thop, ptflops or torchinfo mean;
 * `nvsubquadratic`: the reference library's own `flop_count` formulas, so that published tables can be compared: one
   image, forward only, FFTs charged as complex.
 """
@@ -22,10 +24,10 @@ from registry.errors import CostUnknown
 from registry.optimizers import OPTIMIZERS, state_bytes, unknown
 from registry.plan import Node, Plan
 from registry.shapes import Batch, Shape
-from registry.tape import KINDS, PUBLISHED, Tape
+from registry.tape import KINDS, PUBLISHED, Record, Tape, complex_fft
 
 Mode = Literal["forward", "train"]
-Convention = Literal["all", "matmul", "nvsubquadratic"]
+Convention = Literal["all", "complex-fft", "matmul", "mac", "nvsubquadratic"]
 Unit = Literal["flop", "mac"]
 
 
@@ -43,7 +45,9 @@ class Counting(TypedDict, total=False):
 
 CONVENTIONS: Mapping[str, tuple[str, ...]] = {
     "all": KINDS,
+    "complex-fft": KINDS,
     "matmul": ("matmul", "conv"),
+    "mac": ("matmul", "conv"),
     "nvsubquadratic": (PUBLISHED,),
 }
 """Convention -> kinds it adds up."""
@@ -186,8 +190,9 @@ def cost(
         plan: From `load`.
         batch: Number of inputs; kernels are generated once whatever it is.
         mode: `forward`, or `train`: forward and backward, see `backward`; the published formulas are forward only.
-        convention: `all`, `matmul` or `nvsubquadratic`.
-        unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none.
+        convention: A name of `CONVENTIONS`.
+        unit: `flop`, or `mac`: one multiply-add of a contraction is one; everything else is none. The convention `mac`
+            is always in this unit.
         cached_kernels: Kernels that do not depend on the input exist already (deployment).
         dtype: Type of parameters and activations, for `memory`.
         optimizer: What trains the parameters, for `memory`: a name of `optimizers.OPTIMIZERS`, such as `none`.
@@ -221,6 +226,10 @@ def cost(
         root = _published(plan, cached_kernels)
         return Cost(plan, 1, mode, convention, unit, root, dtype, optimizer)
     root = plan.tree(batch, cached_kernels=cached_kernels, backward=mode == "train")
+    if convention == "complex-fft":
+        root = Node("", plan.root, tuple(_complex(record, {}) for record in root.records))
+    elif convention == "mac":
+        unit = "mac"
     return Cost(plan, batch, mode, convention, unit, root, dtype, optimizer)
 
 
@@ -229,3 +238,15 @@ def _published(plan: Plan, cached_kernels: bool) -> Node:
     tape = Tape(cached_kernels=cached_kernels, method="flop_count")
     args, _ = plan.root.inputs(plan.spec, Shape((Batch(1),)))  # type: ignore[arg-type]
     return Node("", plan.root, (tape.call(plan.root, *args),))
+
+
+def _complex(record: Record, done: dict[int, Record]) -> Record:
+    """The same record with its FFTs at the price of complex ones; equal calls go on sharing theirs."""
+    if id(record) not in done:
+        copy = Record(record.config, record.inputs)
+        copy.output, copy.transforms, copy.counts = record.output, record.transforms, dict(record.counts)
+        if record.transforms:
+            copy.counts["fft"] = sum(count * complex_fft(lengths) for lengths, count in record.transforms.items())
+        copy.calls = [(name, _complex(call, done)) for name, call in record.calls]
+        done[id(record)] = copy
+    return done[id(record)]

@@ -45,6 +45,10 @@ KEPT: Mapping[str, str] = {
 """Function of `tape.POINTWISE` -> what its gradient is computed from."""
 
 
+SINGLE = 4
+"""Bytes of a float32, in which statistics, coordinates and transforms are computed where activations are shorter."""
+
+
 class Storage:
     """Memory that one tensor, or several views of it, are in.
 
@@ -155,8 +159,8 @@ class MemoryTape(Tape):
         """`x` itself; what a component has written down is a parameter, or a constant in a storage of its own."""
         if isinstance(x, Held):
             return x
-        storage = Storage(x.size * self.width, kept=x.needs_grad)
-        return Held.new(x, self.width, x.needs_grad, storage)
+        width = self.width if x.needs_grad else max(self.width, SINGLE)
+        return Held.new(x, width, x.needs_grad, Storage(x.size * width, kept=x.needs_grad))
 
     def _new(self, extents: Sequence[int], *sources: Shape, width: int = 0, needs_grad: bool | None = None) -> Held:
         """The result of an operation on `sources`, which are read."""
@@ -210,7 +214,7 @@ class MemoryTape(Tape):
         """The fused kernel keeps its inputs and its output, and the logarithm of the sum of every row."""
         output = self._like(query, query, key, value)
         if output.needs_grad:
-            sums = self._new(query[:-1], width=max(self.width, 4), needs_grad=False)
+            sums = self._new(query[:-1], width=max(self.width, SINGLE), needs_grad=False)
             self.keep(query, key, value, output, sums)
         return output
 
@@ -266,13 +270,12 @@ class MemoryTape(Tape):
 
     def cast(self, x: Shape, width: int) -> Shape:
         """Nothing is kept."""
-        held = self._held(x)
-        return held if held.width == width else self._new(held, held, width=width)
+        return self._cast(self._held(x), width)
 
     def reinterpret(self, x: Shape, output: Sequence[int], width: int) -> Shape:
         """The same storage."""
         held = self._held(x)
-        return Held.new(output, width, held.needs_grad, held.storage)
+        return Held.new(output, width, held.needs_grad, held.storage, held.in_order)
 
     def transpose(self, x: Shape, axes: Sequence[int]) -> Shape:
         """Out of order if axes longer than 1 change places; what was out of order is taken to be put right."""
@@ -281,6 +284,22 @@ class MemoryTape(Tape):
         long = [axis for axis in axes if x[axis] > 1]
         view.in_order = held.in_order == (long == sorted(long))
         return view
+
+    def precise(self, x: Shape) -> Shape:
+        """A copy of what is shorter than float32, that of a parameter too."""
+        return self._cast(x, max(self._held(x).width, SINGLE))
+
+    def rounded(self, x: Shape) -> Shape:
+        """A copy of what is longer than the activations."""
+        return self._cast(x, self.width)
+
+    def _cast(self, x: Shape, width: int) -> Shape:
+        held = self._held(x)
+        if held.width == width:
+            return x
+        output = self._new(x, x, width=width)
+        output.in_order = held.in_order
+        return output
 
     def part(self, x: Shape, *extents: int) -> Shape:
         """In the same storage."""
@@ -301,7 +320,7 @@ class MemoryTape(Tape):
 
     def norm(self, x: Shape, output: Shape) -> Shape:
         """Input and norms."""
-        norms = self._new(output, x)
+        norms = self._new(output, x, width=max(self._held(x).width, SINGLE))
         if x.needs_grad:
             self.keep(x, norms)
         return norms
@@ -309,10 +328,11 @@ class MemoryTape(Tape):
     def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
         """The input, its roots, and the input over them for the factors."""
         roots, normed = self._new((rows,), x), self._new(x, x)
+        factors = self.precise(Shape((channels,)))
         self.keep(normed)
         if x.needs_grad:
-            self.keep(x, roots)
-        return self._new(x, normed, Shape((channels,)))
+            self.keep(x, roots, factors)
+        return self._new(x, normed, factors)
 
     def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
         """The input, its means and roots."""

@@ -42,11 +42,11 @@ class Record:
         inputs: Positional and keyword arguments it was called with.
         output: What it returned.
         counts: Its own operations by kind, without those of its parts.
-        ffts: Number of 1-D transforms by (length, "real" or "complex"), own.
+        transforms: Number of N-d transforms of real signals by their points per axis, own.
         calls: (part name, record) in order of calling.
     """
 
-    __slots__ = ("_total", "calls", "config", "counts", "ffts", "inputs", "output")
+    __slots__ = ("_total", "calls", "config", "counts", "inputs", "output", "transforms")
 
     def __init__(self, config: Component, inputs: Any) -> None:
         """An empty record of a call of `config`."""
@@ -54,7 +54,7 @@ class Record:
         self.inputs = inputs
         self.output: Any = None
         self.counts: dict[str, int] = {}
-        self.ffts: dict[tuple[int, str], int] = {}
+        self.transforms: dict[tuple[int, ...], int] = {}
         self.calls: list[tuple[str, Record]] = []
         self._total: dict[str, int] | None = None
 
@@ -68,6 +68,15 @@ class Record:
                     total[kind] = total.get(kind, 0) + count
             self._total = total
         return self._total
+
+    @property
+    def ffts(self) -> dict[tuple[int, str], int]:
+        """Number of 1-D transforms by (length, "real" or "complex"), own."""
+        found: dict[tuple[int, str], int] = {}
+        for lengths, count in self.transforms.items():
+            for (length, domain), lines in passes(lengths):
+                found[length, domain] = found.get((length, domain), 0) + count * lines
+        return found
 
 
 class Tape:
@@ -276,6 +285,14 @@ class Tape:
         """A view with the axes in another order."""
         return x.view(*[x[axis] for axis in axes])
 
+    def precise(self, x: Shape) -> Shape:
+        """`x` in float32 if its type is less precise."""
+        return x
+
+    def rounded(self, x: Shape) -> Shape:
+        """`x` in the type of the activations if its own is more precise."""
+        return x
+
     def part(self, x: Shape, *extents: int) -> Shape:
         """A view of some positions of (B, N, C)."""
         return x.view(*extents)
@@ -372,22 +389,41 @@ class Tape:
         return Shape((*signals, *lengths))
 
     def _transform(self, count: int, lengths: Sequence[int]) -> None:
-        *outer, last = lengths
-        half = last // 2 + 1
-        self.fft_lines(last, "real", count * math.prod(outer))
-        for axis, length in enumerate(outer):
-            others = math.prod(outer[:axis]) * math.prod(outer[axis + 1 :])
-            self.fft_lines(length, "complex", count * others * half)
-
-    def fft_lines(self, length: int, domain: str, lines: int) -> None:
-        """`lines` 1-D transforms of `length` points, `domain` "real" or "complex"; nominal 2.5 or 5 n log2 n each."""
-        ffts = self._open[-1].ffts
-        ffts[length, domain] = ffts.get((length, domain), 0) + lines
-        self._count("fft", lines * nominal_fft(length, domain))
+        transforms, points = self._open[-1].transforms, tuple(lengths)
+        transforms[points] = transforms.get(points, 0) + count
+        self._count("fft", count * nominal_rfft(points))
 
     def published(self, count: int) -> None:
         """`count` FLOPs by the reference library's own formula (only inside `flop_count` methods)."""
         self.add(PUBLISHED, count)
+
+
+Pass = tuple[tuple[int, str], int]
+"""(length, "real" or "complex") of 1-D transforms, and how many."""
+
+
+@lru_cache(maxsize=4096)
+def passes(lengths: tuple[int, ...]) -> tuple[Pass, ...]:
+    """The 1-D transforms that one N-d transform of a real signal is made of.
+
+    Real ones on the last axis, complex ones on the others, of the half spectrum.
+    """
+    *outer, last = lengths
+    half, points = last // 2 + 1, math.prod(outer)
+    return (((last, "real"), points), *(((length, "complex"), points // length * half) for length in outer))
+
+
+@lru_cache(maxsize=4096)
+def nominal_rfft(lengths: tuple[int, ...]) -> int:
+    """Nominal FLOPs of one N-d transform of a real signal."""
+    return sum(nominal_fft(length, domain) * lines for (length, domain), lines in passes(lengths))
+
+
+@lru_cache(maxsize=4096)
+def complex_fft(lengths: tuple[int, ...]) -> int:
+    """FLOPs of one N-d transform by the price of a complex one over the whole spectrum: about 5 P log2 P of P points."""
+    points = math.prod(lengths)
+    return sum(nominal_fft(length, "complex") * (points // length) for length in lengths)
 
 
 @lru_cache(maxsize=4096)

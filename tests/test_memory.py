@@ -34,7 +34,7 @@ def _valid() -> list:
 def _check(plan: Plan, batch: int, input_grad: bool, width: int = 4) -> None:
     record = plan.memory_record(batch, width=width, input_grad=input_grad)
     assert record is not None
-    dtype = {4: torch.float32, 8: torch.float64}[width]
+    dtype = {2: torch.bfloat16, 4: torch.float32, 8: torch.float64}[width]
     assert record.total.get("saved", 0) == saved_bytes(plan, batch, input_grad=input_grad, dtype=dtype)
 
 
@@ -48,12 +48,12 @@ def test_every_case(case: Case) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_random_configs(name: str) -> None:
-    """Of one or several samples, with gradients of the inputs and without, in single and double precision."""
+    """Of one or several samples, with gradients of the inputs and without, in half, single and double precision."""
     rng = random.Random(f"memory-{name}")
     for _ in range(DRAWS):
         plan = registry.load(_cases_module(name).DRAW[name](rng).document)
         if plan.spec is not None:
-            _check(plan, rng.randint(1, 3), rng.random() < 0.5, rng.choice([4, 8]))
+            _check(plan, rng.randint(1, 3), rng.random() < 0.5, rng.choice([2, 4, 8]))
 
 
 @pytest.mark.parametrize("name", presets())

@@ -33,7 +33,7 @@ def forward(attention: Attention, tape: Tape, query: Shape, key: Shape, value: S
     if attention.use_rope:
         q, k = tape.rotate(q), tape.rotate(k)
     if attention.apply_qk_norm:
-        q, k = tape.normalise(q), tape.normalise(k)
+        q, k = (tape.rounded(tape.normalise(tape.precise(x))) for x in (q, k))
     return tape.ordered(tape.transpose(tape.attention(q, k, v), (0, 2, 1, 3))).view(*query)
 
 

@@ -35,11 +35,11 @@ def forward(
         if conv.mask.entry.kind != "identity":
             taps = tape.run("mask", grid=positions, x=taps)
         tape.fan_out(taps, chunks)
-        spectrum = tape.rfft(_channels_first(conv, taps), sizes)
+        spectrum = tape.rfft(tape.precise(_channels_first(conv, taps)), sizes)
     tape.fan_out(signal, chunks + 1)
-    product = tape.complex_multiply(tape.rfft(tape.ordered(signal), sizes), spectrum)
+    product = tape.complex_multiply(tape.rfft(tape.ordered(tape.precise(signal)), sizes), spectrum)
     shortcut = tape.multiply(Shape((conv.hidden_dim,) + (1,) * conv.data_dim), signal)
-    y = tape.plus(tape.irfft(product, sizes).view(*signal), shortcut)
+    y = tape.rounded(tape.plus(tape.irfft(product, sizes).view(*signal), shortcut))
     return y if is_bhl_input else tape.transpose(y, (0, *range(2, len(y)), 1))
 
 

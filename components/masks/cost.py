@@ -22,8 +22,9 @@ def gaussian(mask: _Gaussian, tape: Tape, grid: Shape, x: Shape) -> Shape:
     std = Shape((mask.data_dim, mask.num_channels))
     if mask.parametrization == "direct":
         tape.pointwise("clamp", Constant(std))  # in place, outside of the gradient
+        std = tape.precise(std)
     else:
-        decoded = tape.pointwise("exp" if mask.parametrization == "log" else "softplus", std)
+        decoded = tape.pointwise("exp" if mask.parametrization == "log" else "softplus", tape.precise(std))
         std = tape.pointwise("clamp", decoded)
     # -1 / (2 std^2)
     rate = tape.pointwise("scale", tape.pointwise("reciprocal", tape.pointwise("square", std)))
@@ -32,7 +33,8 @@ def gaussian(mask: _Gaussian, tape: Tape, grid: Shape, x: Shape) -> Shape:
 
 def exponential(mask: ExponentialModulationND, tape: Tape, grid: Shape, x: Shape) -> Shape:
     """Positions (1 or B, *K, D) and values (1 or B, *K, C) -> windowed values."""
-    rate = tape.pointwise("neg", tape.pointwise("abs", Shape((mask.data_dim, mask.num_channels))))
+    rates = tape.precise(Shape((mask.data_dim, mask.num_channels)))
+    rate = tape.pointwise("neg", tape.pointwise("abs", rates))
     return _decay(mask, tape, tape.pointwise("abs", grid), rate, x)
 
 
@@ -43,4 +45,4 @@ def _decay(mask: _Mask, tape: Tape, distance: Shape, rate: Shape, x: Shape) -> S
             f"Expected a grid of {mask.data_dim} axes and values of {mask.num_channels} channels, "
             f"got {distance[-1]} and {x[-1]}"
         )
-    return tape.multiply(x, tape.pointwise("exp", tape.matmul(distance, rate)))
+    return tape.multiply(x, tape.rounded(tape.pointwise("exp", tape.matmul(distance, rate))))

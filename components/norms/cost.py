@@ -27,13 +27,18 @@ def rms_norm_parameters(norm: Union[RMSNorm, RMSNormChannelFirst]) -> dict[str, 
 def rms_norm(norm: RMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim)."""
     tape.require_width(x, norm.dim)
-    return tape.rms_norm(x, x.size // norm.dim, norm.dim)
+    return _rms_norm(tape, x, norm.dim)
+
+
+def _rms_norm(tape: Tape, x: Shape, channels: int) -> Shape:
+    """RMS norms of `channels` elements each, in float32 at least."""
+    return tape.rounded(tape.rms_norm(tape.precise(x), x.size // channels, channels))
 
 
 def rms_norm_channel_first(norm: RMSNormChannelFirst, tape: Tape, x: Shape) -> Shape:
     """(B, dim, *N) -> (B, dim, *N)."""
     tape.require_width(x[:2], norm.dim)
-    return tape.rms_norm(x, x.size // norm.dim, norm.dim)
+    return _rms_norm(tape, x, norm.dim)
 
 
 def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, ...]]:
@@ -44,7 +49,7 @@ def per_head_rms_norm_parameters(norm: PerHeadRMSNorm) -> dict[str, tuple[int, .
 def per_head_rms_norm(norm: PerHeadRMSNorm, tape: Tape, x: Shape) -> Shape:
     """(*, num_heads head_dim) -> (*, num_heads head_dim)."""
     tape.require_width(x, norm.dim)
-    return tape.rms_norm(x, x.size // norm.head_dim, norm.head_dim)
+    return _rms_norm(tape, x, norm.head_dim)
 
 
 def rms_norm_flop_count(norm: object, tape: Tape, x: Shape) -> None:
@@ -56,7 +61,7 @@ def l2_norm(norm: L2Norm, tape: Tape, x: Shape) -> Shape:
     """(*) -> (*): norm 2 n, lower bound r, quotient n."""
     if not -len(x) <= norm.dim < len(x):
         raise ValueError(f"Expected {len(x)} axes to include axis {norm.dim}, got shape {x.labels}")
-    return tape.normalise(x, norm.dim)
+    return tape.rounded(tape.normalise(tape.precise(x), norm.dim))
 
 
 def global_response_norm_parameters(norm: GlobalResponseNorm) -> dict[str, tuple[int, ...]]:
@@ -73,7 +78,7 @@ def global_response_norm(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> Shap
     mean = tape.mean(energies, energies[:-1] + (1,))
     response = tape.divide(energies, tape.pointwise("shift", mean))
     channels = Shape((norm.dim,))
-    scale = tape.pointwise("shift", tape.multiply(response, channels))
+    scale = tape.rounded(tape.pointwise("shift", tape.multiply(response, channels)))
     return tape.plus(tape.multiply(x, scale), channels)
 
 

@@ -31,11 +31,12 @@ def embedding(config: _Embedding | _Kernel, tape: Tape, seq_lens: Sequence[int])
         # Clamp the scales (in place), turn them into frequencies, multiply weight and bias by these.
         scales = Shape((config.embedding_dim,))
         tape.pointwise("clamp", Constant(scales))
-        omegas = tape.fan_out(tape.pointwise("scale", scales), 1 + config.use_bias)
-        tape.multiply(Shape((config.embedding_dim, config.data_dim)), omegas + (1,))
+        omegas = tape.fan_out(tape.pointwise("scale", tape.precise(scales)), 1 + config.use_bias)
+        tape.multiply(tape.precise(Shape((config.embedding_dim, config.data_dim))), omegas + (1,))
         if config.use_bias:
-            tape.multiply(scales, omegas)
-    return tape.pointwise("sin", tape.linear(positions, config.embedding_dim, bias=config.use_bias)), positions
+            tape.multiply(tape.precise(scales), omegas)
+    phases = tape.linear(positions, config.embedding_dim, bias=config.use_bias)
+    return tape.rounded(tape.pointwise("sin", phases)), positions
 
 
 def kernel_parameters(config: _Kernel) -> dict[str, tuple[int, ...]]:
