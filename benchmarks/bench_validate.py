@@ -1,4 +1,4 @@
-"""What checking costs: configs per second, and the time to the first error against building.
+"""What checking costs: configs per second, sweeps, and the time to the first error against building.
 
     python benchmarks/bench_validate.py [--quick] [--threads N]
 
@@ -21,6 +21,7 @@ import torch
 import registry
 from registry.compose import compose
 from registry.sources import documents
+from registry.sweep import count, sweep
 
 PRESET = "vit5_hybrid"
 HOW = "pip install --no-deps nvsubquadratic==0.2.0, with einops and omegaconf"
@@ -78,6 +79,37 @@ def throughput(rounds: int) -> list[list[str]]:
     return rows
 
 
+def invalid(rounds: int) -> list[list[str]]:
+    """Invalid variants of a preset: what a check costs that has to find out who is to blame."""
+    rows = []
+    for override in ("hidden_dim=390", "patch_size=15", "layer_pattern=HAHX", f"{KERNEL}.num_blocks=7"):
+        problems = registry.check(PRESET, [override])
+        expect(len(problems), PRESET, [override])
+        times = harness.alternate({"check": partial(registry.check, PRESET, [override])}, rounds)["check"]
+        rows.append([override.rpartition(".")[2], str(len(problems)), harness.duration(times.least_cpu)])
+    return rows
+
+
+def sweeps(rounds: int, sizes: int) -> list[list[str]]:
+    """Grids in which every point is checked by every rule and costed."""
+    grid = {
+        "image_size": range(112, 112 + 16 * sizes, 16),
+        "patch_size": (8, 16),
+        "hidden_dim": range(192, 192 + 48 * 10, 48),
+    }
+    rows = []
+    for presets in (("vit5_full_attention", "vit5_full_hyena"), (PRESET,)):
+
+        def run(presets: Sequence[str] = presets) -> int:
+            return sum(point.valid for point in sweep(presets, grid))
+
+        points, valid = count(presets, grid), run()
+        took = harness.alternate({"sweep": run}, rounds)["sweep"].least_cpu
+        each = harness.duration(took / points)
+        rows.append([", ".join(presets), str(points), str(valid), harness.duration(took), each])
+    return rows
+
+
 def first_error(rounds: int) -> list[list[str]]:
     """A fault that the reference notices while building, and one that it only meets in the first forward pass."""
     if harness.peer("nvsubquadratic.lazy_config", HOW) is None:
@@ -119,6 +151,9 @@ def main() -> None:
     rounds = 3 if quick else 9
     harness.table(f"A valid {PRESET}", ["case", *harness.COLUMNS], checks(rounds))
     harness.table("Throughput", ["configs", "number", "invalid", "rate"], throughput(rounds))
+    harness.table(f"Invalid {PRESET}, least CPU time", ["override", "problems", "time"], invalid(rounds))
+    header = ["sweep of sizes, patches and widths", "points", "valid", "CPU time", "a point"]
+    harness.table("Sweeps, checked and costed, least CPU time", header, sweeps(rounds, 5 if quick else 25))
     if rows := first_error(3 if quick else 5):
         harness.table("Time to the first error, in process", ["case", *harness.COLUMNS], rows)
 

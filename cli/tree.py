@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from registry.plan import Node
-
-_ITEM = re.compile(r"(.+)\.(\d+)")
+from registry.folding import Keep, folds
+from registry.modules import Module, Node
 
 
 @dataclass(frozen=True)
@@ -22,71 +19,37 @@ class Row:
         name: Its name below its parent; empty for the root.
         count: Number of equal siblings it stands for.
         times: Number of modules it stands for: `count`, times those of the rows above it.
-        node: The first of them.
+        node: The first of them, but for its path.
     """
 
     guide: str
     name: str
     count: int
     times: int
-    node: Node
+    node: Module
 
 
-@dataclass(frozen=True)
-class _Branch:
-    """A node whose equals are known by `signature`."""
-
-    name: str
-    node: Node
-    signature: int
-    children: tuple[_Branch, ...]
-
-
-def rows(root: Node, depth: int | None = None, keep: Callable[[Node], bool] = lambda node: True) -> list[Row]:
+def rows(root: Node, depth: int | None = None, keep: Keep | None = None) -> list[Row]:
     """The rows of a tree, the root first.
 
     Args:
         root: Where to start.
         depth: Levels below the root, None for all.
-        keep: Which nodes to show; what is below one that is not shown is not shown either.
+        keep: Which modules to show; what is below one that is not shown is not shown either.
     """
-    return list(_rows(_grow(root, "", keep, {}), "", "", 1, 1, depth))
+    return list(_rows(Row("", "", 1, 1, root.module), "", depth, keep))
 
 
-def _grow(node: Node, name: str, keep: Callable[[Node], bool], seen: dict[Any, int]) -> _Branch:
-    start = len(node.path) + 1 if node.path else 0
-    children = tuple(_grow(child, child.path[start:], keep, seen) for child in node.children if keep(child))
-    looks = (node.type, node.params, tuple(node.counts.items()), node.input_shape, node.output_shape)
-    key = (looks, tuple((child.name, child.signature) for child in children))
-    return _Branch(name, node, seen.setdefault(key, len(seen)), children)
-
-
-def _rows(branch: _Branch, lead: str, guide: str, count: int, times: int, depth: int | None) -> Iterator[Row]:
-    yield Row(guide, branch.name, count, times, branch.node)
+def _rows(row: Row, lead: str, depth: int | None, keep: Keep | None) -> Iterator[Row]:
+    yield row
     if depth == 0:
         return
     below = None if depth is None else depth - 1
-    groups = _fold(branch.children)
-    for index, (name, group) in enumerate(groups):
-        last = index == len(groups) - 1
-        child = _Branch(name, group[0].node, group[0].signature, group[0].children)
-        yield from _rows(
-            child,
-            lead + ("   " if last else "│  "),
-            lead + ("└─ " if last else "├─ "),
-            len(group),
-            times * len(group),
-            below,
-        )
-
-
-def _fold(branches: Sequence[_Branch]) -> list[tuple[str, list[_Branch]]]:
-    """Equal items of one list together, in order of the first of them, each group with its name."""
-    groups: dict[Any, list[_Branch]] = {}
-    for branch in branches:
-        item = _ITEM.fullmatch(branch.name)
-        groups.setdefault((item[1], branch.signature) if item else branch.name, []).append(branch)
-    return [(_name([branch.name for branch in group]), group) for group in groups.values()]
+    groups = folds(row.node, keep)
+    for names, module in groups:
+        guide, stem = ("└─ ", "   ") if names is groups[-1].names else ("├─ ", "│  ")
+        child = Row(lead + guide, _name(names), len(names), row.times * len(names), module)
+        yield from _rows(child, lead + stem, below, keep)
 
 
 def _name(names: Sequence[str]) -> str:

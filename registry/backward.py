@@ -29,8 +29,8 @@ tensor used k times its gradients are added: elementwise (k - 1) n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from registry.errors import CostUnknown
@@ -73,12 +73,7 @@ class BackwardTape(Tape):
 
     def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Constants equal other shapes, but not for the backward pass."""
-        flags = tuple(isinstance(value, Shape) and value.needs_grad for value in (*args, *kwargs.values()))
-        return super()._key(config, args, kwargs), flags
-
-    def _record(self, **counts: int) -> None:
-        for kind, count in counts.items():
-            self._count(kind, count)
+        return id(config), args, *kwargs.items(), *map(type, args), *map(type, kwargs.values())
 
     def add(self, kind: str, count: int) -> None:
         """Refuse a bare number: its derivative is not known.
@@ -93,12 +88,12 @@ class BackwardTape(Tape):
 
     def matmul(self, left: Shape, right: Shape) -> Shape:
         """The gradients of the factors."""
-        self._count("matmul", (left.needs_grad + right.needs_grad) * 2 * left.size * right[-1])
+        self._count("matmul", (left.needs_grad + right.needs_grad) * 2 * prod(left) * right[-1])
         return (left if left.needs_grad else right).view(*left[:-1], right[-1])
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        outputs = x.size // x[-1] * out_features
+        outputs = prod(x[:-1]) * out_features
         self._count("matmul", (1 + x.needs_grad) * 2 * outputs * x[-1])
         if bias:
             self._count("reduction", outputs - out_features)
@@ -106,27 +101,29 @@ class BackwardTape(Tape):
 
     def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        self._count("conv", (1 + x.needs_grad) * 2 * output.size * (x[1] // groups) * math.prod(kernel))
+        outputs = prod(output)
+        self._count("conv", (1 + x.needs_grad) * 2 * outputs * (x[1] // groups) * prod(kernel))
         if bias:
-            self._count("reduction", output.size - output[1])
+            self._count("reduction", outputs - output[1])
         return Shape(output)
 
     def conv_transpose(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        self._count("conv", (1 + x.needs_grad) * 2 * x.size * (output[1] // groups) * math.prod(kernel))
+        self._count("conv", (1 + x.needs_grad) * 2 * prod(x) * (output[1] // groups) * prod(kernel))
         if bias:
-            self._count("reduction", output.size - output[1])
+            self._count("reduction", prod(output) - output[1])
         return Shape(output)
 
     def attention(self, query: Shape, key: Shape, value: Shape) -> Shape:
         """The gradients of values and weights, the softmax, its scale, the gradients of queries and keys."""
-        rows = query.size // query[-1]
+        rows = prod(query[:-1])
         scores = rows * key[-2]
         through_weights = query.needs_grad or key.needs_grad
         factors = query.needs_grad + key.needs_grad + value.needs_grad + through_weights
         self._count("matmul", factors * 2 * scores * query[-1])
         if through_weights:
-            self._record(elementwise=scores, softmax=4 * scores - rows)
+            self._count("elementwise", scores)
+            self._count("softmax", 4 * scores - rows)
         return Shape(query) if factors else query
 
     # ---- functions of single numbers, and of pairs ------------------------------------------------------------
@@ -135,10 +132,14 @@ class BackwardTape(Tape):
         """The gradient times the derivative."""
         if x.needs_grad:
             elementwise, transcendental = DERIVATIVES[function]
-            self._record(elementwise=elementwise * x.size, transcendental=transcendental * x.size)
+            size = prod(x)
+            self._count("elementwise", elementwise * size)
+            self._count("transcendental", transcendental * size)
         return x
 
-    def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
+    def function(
+        self, count: int, forward: Mapping[str, int], backward: Mapping[str, int], *, kept: bool = False
+    ) -> None:
         """What the gradient takes."""
         for kind, operations in backward.items():
             self._count(kind, count * operations)
@@ -176,7 +177,9 @@ class BackwardTape(Tape):
         output = joined(left, right)
         for factor in (left, right):
             if factor.needs_grad:
-                self._record(complex=6 * output.size, reduction=2 * (output.size - factor.size))
+                size = prod(output)
+                self._count("complex", 6 * size)
+                self._count("reduction", 2 * (size - prod(factor)))
         return output
 
     def rotate(self, x: Shape) -> Shape:
@@ -186,7 +189,7 @@ class BackwardTape(Tape):
     def fan_out(self, x: Shape, uses: int = 2) -> Shape:
         """The sum of the gradients."""
         if x.needs_grad:
-            self._count("elementwise", max(uses - 1, 0) * x.size)
+            self._count("elementwise", max(uses - 1, 0) * prod(x))
         return x
 
     def expand(self, x: Shape, output: Shape) -> Shape:
@@ -197,7 +200,7 @@ class BackwardTape(Tape):
     def gather(self, x: Shape, output: Shape) -> Shape:
         """Every gradient is added where its element came from."""
         if x.needs_grad:
-            self._count("reduction", output.size)
+            self._count("reduction", prod(output))
         return x.view(*output)
 
     def unused(self, x: Shape) -> Shape:
@@ -207,43 +210,51 @@ class BackwardTape(Tape):
     def _broadcast(self, x: Shape, output: Shape, elementwise: int = 0) -> None:
         """Some operations per element of `output` give a gradient, which is summed to the shape of `x`."""
         if x.needs_grad:
-            self._record(elementwise=elementwise * output.size, reduction=output.size - x.size)
+            size = prod(output)
+            self._count("elementwise", elementwise * size)
+            self._count("reduction", size - prod(x))
 
     # ---- reductions and norms ---------------------------------------------------------------------------------
 
     def mean(self, x: Shape, output: Shape) -> Shape:
         """The gradient over the number of elements."""
         if x.needs_grad:
-            self._count("elementwise", x.size)
+            self._count("elementwise", prod(x))
         return x.view(*output)
 
     def norm(self, x: Shape, output: Shape) -> Shape:
         """G x / norm, 0 where the norm is."""
         if x.needs_grad:
-            self._count("elementwise", 2 * x.size + output.size)
+            self._count("elementwise", 2 * prod(x) + prod(output))
         return x.view(*output)
 
     def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
         """The derivatives of products, root, mean and square one by one, as torch computes them."""
+        size = prod(x)
         if x.needs_grad:
-            self._record(elementwise=7 * x.size + 4 * rows, reduction=x.size - rows)
-        self._record(elementwise=x.size, reduction=x.size - channels)
+            self._count("elementwise", 7 * size + 4 * rows)
+            self._count("reduction", size - rows)
+        self._count("elementwise", size)
+        self._count("reduction", size - channels)
         return Shape(x)
 
-    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
+    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int, *, channels_first: bool = False) -> Shape:
         """With h = (x - mean) rstd: dx = rstd (g w - mean(g w) - h mean(g w h)), dw = sum(g h), db = sum(g)."""
+        size = prod(x)
         if x.needs_grad or affine:
-            self._count("elementwise", 2 * x.size)
+            self._count("elementwise", 2 * size)
         if x.needs_grad:
-            self._record(elementwise=(5 + (affine > 0)) * x.size + 2 * rows, reduction=2 * x.size - 2 * rows)
+            self._count("elementwise", (5 + (affine > 0)) * size + 2 * rows)
+            self._count("reduction", 2 * size - 2 * rows)
         if affine:
-            self._record(elementwise=x.size, reduction=affine * (x.size - channels))
+            self._count("elementwise", size)
+            self._count("reduction", affine * (size - channels))
         return Shape(x) if affine else x
 
     def softmax(self, x: Shape) -> Shape:
         """Y (g - sum(g y)): 4 n - r."""
         if x.needs_grad:
-            self._count("softmax", 4 * x.size - x.size // x[-1])
+            self._count("softmax", 4 * prod(x) - prod(x[:-1]))
         return x
 
     # ---- transforms -------------------------------------------------------------------------------------------
@@ -252,7 +263,7 @@ class BackwardTape(Tape):
         """The adjoint of a real transform is one of the same size."""
         signals = x[: len(x) - len(lengths)]
         if x.needs_grad:
-            self._transform(signals.size, lengths)
+            self._transform(prod(signals), lengths)
         return x.view(*signals, *lengths[:-1], lengths[-1] // 2 + 1)
 
     def irfft(self, spectrum: Shape, lengths: Sequence[int]) -> Shape:
@@ -261,5 +272,5 @@ class BackwardTape(Tape):
             return spectrum.view(*spectrum[: len(spectrum) - len(lengths)], *lengths)
         output = super().irfft(spectrum, lengths)
         last = lengths[-1]
-        self._count("complex", 2 * (output.size // last) * (last - last // 2 - 1))
+        self._count("complex", 2 * (prod(output) // last) * (last - last // 2 - 1))
         return output

@@ -8,24 +8,28 @@ document checked again: if that undoes problems and makes none, that value is th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from typing import Any, Literal, get_args, get_origin
 
 from registry.check import Checker, Found, Scope, show
 from registry.errors import Problem
 from registry.reader import Path, dotted
+from registry.recall import Recall
 from registry.rules import divisors
 from registry.schema import Component
 
 ERRORS = 200
 """Errors beyond which nobody looks for one value behind them."""
 TRIALS = 150
-"""Checks a document may cost beside the first one."""
+"""Changes tried for one document: each may cost two checks, of which the first ends at the first error."""
 VALUES = 32
 """Values tried for one field."""
 TRIED_NODES = 20_000
-"""Components those checks may visit altogether."""
+"""Components that trying may visit altogether, for each of those two."""
 
 
 @dataclass(frozen=True)
@@ -44,49 +48,104 @@ class _Walk:
     root: Component | None = None
     checker: Checker = field(default_factory=Checker)
 
-    @property
+    @cached_property
     def errors(self) -> list[Found]:
         """What refuses the document."""
         return self.checker.errors
 
-    @property
-    def keys(self) -> set[tuple[Path, str]]:
+    @cached_property
+    def keys(self) -> set[_Key]:
         """What identifies its errors."""
-        return {(found.path, found.problem.code) for found in self.errors}
+        return set(map(_key, self.errors))
 
 
-def check_tree(raw: Any, path: Path) -> tuple[Component | None, list[Found]]:
+_Key = tuple[Path, str]
+"""Path and code of an error."""
+_Change = tuple[Mapping[Path, Any], frozenset[Path]]
+"""Values in place of the written ones, and fields that stand: see `_Walk`."""
+
+
+def _key(found: Found) -> _Key:
+    return found.path, found.problem.code
+
+
+class _Hopeless(Exception):
+    """A trial that undoes too little, or makes something worse."""
+
+
+class _Trial(Checker):
+    """A check that ends as soon as it is hopeless."""
+
+    def __init__(
+        self, edits: Mapping[Path, Any], kept: frozenset[Path], recall: Recall | None, allowed: set[_Key], most: int
+    ) -> None:
+        """A checker that has found nothing yet.
+
+        Args:
+            edits: As for every checker.
+            kept: As for every checker.
+            recall: As for every checker.
+            allowed: What identifies the errors it may find.
+            most: How many of them.
+        """
+        super().__init__(edits, kept, recall)
+        self._allowed = allowed
+        self._most = most
+
+    def report(self, path: Path, code: str, message: str, hint: str = "", **where: Any) -> Found:
+        """Note a problem.
+
+        Raises:
+            _Hopeless: It is one too many.
+        """
+        found = super().report(path, code, message, hint, **where)
+        if found.is_error and found is self.found[-1]:
+            self._most -= 1
+            if self._most < 0 or _key(found) not in self._allowed:
+                raise _Hopeless
+        return found
+
+
+def check_tree(raw: Any, path: Path, recall: Recall | None = None) -> tuple[Component | None, list[Found]]:
     """The component that `raw`, found at `path`, describes, and everything wrong with it, each fault once.
 
     Args:
         raw: A tree of plain data.
         path: Where in its document it is.
+        recall: What was learnt of trees that share parts with this one.
     """
 
-    def walk(edits: Mapping[Path, Any], kept: frozenset[Path]) -> _Walk:
-        checker = Checker(edits, kept)
+    def walk(edits: Mapping[Path, Any], kept: frozenset[Path], checker: Checker) -> _Walk:
         return _Walk(edits, kept, checker.component(raw, path, (), Scope()), checker)
 
-    def trials(now: _Walk) -> Iterator[_Walk]:
-        """The document with one more edit, likely ones first."""
+    def trials(now: _Walk) -> Iterator[_Change]:
+        """What to change or to keep next, likely ones first."""
         for at in _contradicting(now):
-            yield walk(now.edits, now.kept | {at})
+            yield now.edits, now.kept | {at}
         for at, value in _likely(raw, path, now):
-            yield walk({**now.edits, at: value}, now.kept)
+            yield {**now.edits, at: value}, now.kept
 
-    now = walk({}, frozenset())
+    def best_of(tries: Sequence[_Change], now: _Walk, most: int, least: int = 0) -> _Walk | None:
+        """The first trial with the fewest errors, at most `most`; it is known that none has less than `least`."""
+        best = None
+        for edits, kept in tries:
+            # To let something stand undoes that one error; what undoes a second one is to blame.
+            allowed = min(most, len(now.errors) - (1 if kept != now.kept else 2))
+            if allowed >= least:
+                with suppress(_Hopeless):
+                    best = walk(edits, kept, _Trial(edits, kept, recall, now.keys, allowed))
+                    most = len(best.errors) - 1
+        return best
+
+    now = walk({}, frozenset(), Checker(recall=recall))
     blamed: list[Found] = []
-    left = min(TRIALS, TRIED_NODES // max(1, len(now.checker.schemas)))
+    left = min(TRIALS, TRIED_NODES // max(1, len(now.checker.visited)))
     while 1 < len(now.errors) <= ERRORS and left > 0:
-        best = now
-        for trial in trials(now):
-            left -= 1
-            least = 1 if trial.kept != now.kept else 2
-            if trial.keys < now.keys and len(trial.errors) < len(best.errors) and _undone(now, trial) >= least:
-                best = trial
-            if not best.errors or left <= 0:
-                break
-        if best is now:
+        tries = list(islice(trials(now), left))
+        left -= len(tries)
+        # Most often one change undoes everything, and the first error shows that the others do not.
+        best = best_of(tries, now, 0) or best_of(tries, now, len(now.errors) - 1, 1)
+        if best is None:
             break
         blamed += [_fault(now, best, raw, path, at) for at in best.edits.keys() - now.edits.keys()]
         now = best
@@ -100,10 +159,6 @@ def _missing(at: Path) -> Found:
     """A field that should have followed from elsewhere, and did not although nothing is wrong there."""
     message = f"Expected {at[-1]} to follow from the network, got nothing that says it"
     return Found(Problem("missing-field", message, f"write {at[-1]}", dotted(at)), at)
-
-
-def _undone(before: _Walk, after: _Walk) -> int:
-    return len(before.errors) - len(after.errors)
 
 
 def _contradicting(now: _Walk) -> list[Path]:
@@ -126,11 +181,12 @@ def _likely(raw: Any, path: Path, now: _Walk) -> Iterator[tuple[Path, Any]]:
     # Of two that divide one another, the divisor, which an expression names last.
     shared.sort(key=lambda at: (-counts[at], at not in own, len(at), -order[at]))
     numbers = [value for at in counts if isinstance(value := _written(raw, at[len(path) :]), int)]
+    schemas = dict(now.checker.visited)
     for at in shared:
         value = _written(raw, at[len(path) :])
         said = [f.says for f in now.errors if f.says is not None and f.due == value and at in f.roots]
         # A value that others repeat can only be meant to be one of those.
-        for other in dict.fromkeys(said or _others(value, now.checker.schemas.get(at[:-1]), str(at[-1]), numbers)):
+        for other in dict.fromkeys(said or _others(value, schemas.get(at[:-1]), str(at[-1]), numbers)):
             if other != value and type(other) is type(value):
                 yield at, other
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 from registry.cost import CONVENTIONS, Cost
-from registry.plan import Node
-from registry.shapes import Shape
+from registry.modules import Module, Node
 
 By = Literal["path", "component", "kind"]
 
@@ -60,35 +60,44 @@ def breakdown(cost: Cost, by: By, depth: int | None = None) -> list[Share]:
 
 
 def _by_module(cost: Cost, name: Callable[[Node], str], depth: int | None) -> list[Share]:
-    shares: dict[str, Share] = {}
-    level = {"": 0}
-    for node in cost.root.walk():
-        for child in node.children:
-            level[child.path] = level[node.path] + 1
-        if depth is not None and level[node.path] > depth:
-            continue
-        whole = depth is not None and level[node.path] == depth
-        kinds, params = (node.counts, node.params) if whole else _own(node)
-        share = shares.get(name(node), Share(name(node), node.type, 0, 0, 0, {}))
-        shares[name(node)] = Share(
-            share.name,
-            share.type,
-            share.count + 1,
-            share.flops,
-            (share.params or 0) + params,
-            {kind: share.kinds.get(kind, 0) + kinds.get(kind, 0) for kind in {**share.kinds, **kinds}},
-        )
+    sums: dict[str, _Sum] = {}
+    own: dict[Module, tuple[dict[str, int], int]] = {}  # equal modules have equal shares
+    pending = [(cost.root, depth)]
+    while pending:
+        node, below = pending.pop()
+        if below is not None and below <= 0:
+            kinds, params = node.counts, node.params
+        else:
+            if node.module not in own:
+                own[node.module] = _own(node.module)
+            kinds, params = own[node.module]
+            pending += [(child, None if below is None else below - 1) for child in reversed(node.children)]
+        sums.setdefault(name(node), _Sum(node.type)).add(kinds, params)
     # Projected last: a multiply-add is half of two FLOPs that two modules may have one each of.
-    return [
-        Share(share.name, share.type, share.count, cost.project(share.kinds), share.params, share.kinds)
-        for share in shares.values()
-    ]
+    return [Share(key, x.type, x.count, cost.project(x.kinds), x.params, x.kinds) for key, x in sums.items()]
 
 
-def _own(node: Node) -> tuple[dict[str, int], int]:
+@dataclass
+class _Sum:
+    """A share that is being added up."""
+
+    type: str
+    count: int = 0
+    params: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+
+    def add(self, kinds: Mapping[str, int], params: int) -> None:
+        """One more module."""
+        self.count += 1
+        self.params += params
+        for kind, count in kinds.items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + count
+
+
+def _own(module: Module) -> tuple[dict[str, int], int]:
     """Operations by kind and parameters of a module without its parts."""
     kinds: dict[str, int] = {}
-    for record in node.records:
+    for record in module.records:
         for kind, count in record.counts.items():
             kinds[kind] = kinds.get(kind, 0) + count
-    return kinds, sum(Shape(shape).size for shape in node.config.parameters().values())
+    return kinds, sum(map(prod, module.config.parameters().values()))

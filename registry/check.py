@@ -7,9 +7,10 @@ out and rules that need it stay silent, so that one fault gives one problem.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -22,8 +23,9 @@ from registry.errors import Problem, clip
 from registry.limits import LIMITS
 from registry.names import did_you_mean, nearest, suggest
 from registry.reader import Path, dotted
-from registry.rules import Expr, Rule, Unknown, say
-from registry.schema import Component, Fields, Follows, Slot, fields_of
+from registry.recall import Recall
+from registry.rules import Expr, Fault, Rule, Unknown, say
+from registry.schema import Component, Follows, Slot, fields_of
 
 CODES: dict[str, str] = {
     "bad-value": "A field whose value has the wrong type or is out of bounds.",
@@ -39,21 +41,79 @@ CODES: dict[str, str] = {
 """Codes of problems that no rule of a component gives."""
 
 
-@dataclass(frozen=True)
+_Roots = tuple[Path, ...]
+"""Paths of the written fields that a value comes from, the one to name first."""
+
+
+@dataclass(eq=False)
 class Scope:
     """Facts that reach a node.
 
     Attributes:
         facts: Their values.
-        origins: Paths of the fields that say each of them, the one to name first.
         lost: Facts that are unknown only because what they follow from is at fault, and was reported.
         unused: The node is part of nothing, so that nothing it lacks matters.
+        owner: The node that gives some of them, and the slot that says which.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()
     unused: bool = False
+    owner: tuple[_Node, Slot] | None = None
+    _origins: dict[str, _Roots] = field(default_factory=dict)
+
+    def origin(self, fact: str) -> _Roots:
+        """Where a fact was written. Looked for only when something is wrong, as nobody asks before."""
+        if self.owner is None:
+            return ()
+        node, mark = self.owner
+        if fact not in mark.gives:
+            return node.scope.origin(fact)
+        if fact not in self._origins:
+            found = _roots(mark.gives[fact], node.values, node.origin, node.scope.origin) if fact in self.facts else ()
+            self._origins[fact] = found
+        return self._origins[fact]
+
+
+class _Node:
+    """A component while it is being checked.
+
+    Attributes:
+        schema: What it is.
+        fields: The fields of that.
+        path: Where it is.
+        scope: The facts that reach it.
+        given: What is written, perhaps `type` included.
+        values: Plain fields, then children, that are valid.
+        failed: Fields that are not.
+        written: Plain fields whose written value is valid.
+        followed: Fields that have the value that follows: the expression, and how many fields got theirs before.
+        names: Every name a rule may speak of: facts, then values.
+    """
+
+    __slots__ = ("failed", "fields", "followed", "given", "names", "path", "schema", "scope", "values", "written")
+
+    def __init__(self, schema: type[Component], path: Path, scope: Scope, given: Mapping[Any, Any]) -> None:
+        """Nothing of `given` has been looked at."""
+        self.schema = schema
+        self.fields = fields_of(schema)
+        self.path = path
+        self.scope = scope
+        self.given = given
+        self.values: dict[str, Any] = {}
+        self.failed: set[str] = set()
+        self.written: frozenset[str] = frozenset()
+        self.followed: dict[str, tuple[Expr, int]] = {}
+        self.names: dict[str, Any] = {}
+
+    def origin(self, name: str, until: float = math.inf) -> _Roots:
+        """Where the value of a plain field was written, as far as known when `until` fields had followed."""
+        expr, before = self.followed.get(name, (None, math.inf))
+        roots: _Roots = ()
+        if expr is not None and before < until:
+            own = partial(self.origin, until=before)
+            roots = _roots(expr, self.scope.facts, self.scope.origin, own)
+        return roots or (((*self.path, name),) if name in self.written else ())
 
 
 @dataclass
@@ -93,24 +153,32 @@ class Checker:
 
     Attributes:
         found: Everything found, in the order of the walk; at most one error per path.
-        schemas: Schema of every node, by path.
         left_out: Fields that nobody wrote and that follow from what is at fault elsewhere.
+        visited: Path and schema of every node.
     """
 
-    def __init__(self, edits: Mapping[Path, Any] | None = None, kept: Collection[Path] = ()) -> None:
+    def __init__(
+        self, edits: Mapping[Path, Any] | None = None, kept: Collection[Path] = (), recall: Recall | None = None
+    ) -> None:
         """A checker that has found nothing yet.
 
         Args:
             edits: Values to check in place of the written ones, by path.
             kept: Fields whose written value stands for everything below, although it contradicts what it follows from.
+            recall: What other checks learnt of trees that share parts with this one.
         """
         self.found: list[Found] = []
-        self.schemas: dict[Path, type[Component]] = {}
         self.left_out: list[Path] = []
+        self.visited: list[tuple[Path, type[Component]]] = []
         self._misspelt: dict[Path, Path] = {}
         self._at_fault: set[Path] = set()
-        self._edits = edits or {}
+        self._edits: dict[Path, dict[Any, Any]] = {}
         self._kept = kept
+        self._recall = recall
+        for at, value in (edits or {}).items():
+            self._edits.setdefault(at[:-1], {})[at[-1]] = value
+        # Nodes that are not as they are written, or have such a node below them.
+        self._changed = {at[:end] for at in (*(edits or ()), *kept) for end in range(len(at))}
 
     @property
     def errors(self) -> list[Found]:
@@ -143,35 +211,58 @@ class Checker:
 
     def component(self, raw: Any, path: Path, kinds: tuple[str, ...], scope: Scope) -> Component | None:
         """The component described by `raw`, or None when it is too broken to speak of."""
-        entry = self._entry(raw, path, kinds)
-        if entry is None:
+        if self._recall is None or path in self._changed:
+            return self._component(raw, path, kinds, scope)
+        part = self._recall.part(raw, path, kinds)
+        component = part.find(scope)
+        if component is not None:
+            self.visited += part.nodes
+            return component
+        before, found = len(self.visited), len(self.found) + len(self.left_out)
+        component = self._component(raw, path, kinds, scope)
+        if component is not None and len(self.found) + len(self.left_out) == found:
+            part.keep(scope, component, self.visited[before:])
+        return component
+
+    def _component(self, raw: Any, path: Path, kinds: tuple[str, ...], scope: Scope) -> Component | None:
+        entry = _named(raw)
+        if entry is None or (kinds and entry.kind not in kinds):
+            self._no_entry(raw, path, kinds)
             return None
         schema = entry.schema
-        fields = fields_of(schema)
-        self.schemas[path] = schema
-        given = {} if isinstance(raw, str) else {k: v for k, v in raw.items() if k != "type"}
-        if self._edits:
-            given = {k: self._edits.get((*path, k), v) for k, v in given.items()}
-        unknown = [name for name in given if name not in fields.names]
+        self.visited.append((path, schema))
+        node = _Node(schema, path, scope, _NOTHING_WRITTEN if isinstance(raw, str) else raw)
+        if path in self._edits:
+            node.given = {key: self._edits[path].get(key, value) for key, value in node.given.items()}
+        if not node.fields.keys.issuperset(node.given) and not self._known_fields(entry, node, kinds):
+            return None
+        if node.given:
+            self._plain_fields(node)
+        self._follow(node)
+        names = node.names = {**scope.facts, **node.values}
+        self._children(node)
+        names["__written__"] = node.written
+        for rule in schema.rules:
+            try:
+                faults = rule.check(names)
+            except _SILENT:  # about a child that is at fault
+                continue
+            if faults:
+                self._broken(rule, faults, node)
+        return self._construct(node)
+
+    def _known_fields(self, entry: store.Entry, node: _Node, kinds: tuple[str, ...]) -> bool:
+        """Report keys that are no fields. False where the type is what is wrong."""
+        node.given = given = {key: value for key, value in node.given.items() if key != "type"}
+        unknown = [name for name in given if name not in node.fields.keys]
         meant = _other_types(entry, kinds, given) if len(unknown) > 1 else []
         if meant:
             message = f"Expected the type of a component with {clip(', '.join(unknown))}, got {entry.name}"
-            at = path if isinstance(raw, str) else (*path, "type")
-            self.report(at, "wrong-type", message, f"did you mean {' or '.join(meant[:3])}?")
-            return None
+            self.report((*node.path, "type"), "wrong-type", message, f"did you mean {' or '.join(meant[:3])}?")
+            return False
         for name in unknown:
-            self._unknown_field(entry, given, name, path)
-        values = self._plain_fields(schema, fields, {n: v for n, v in given.items() if n in fields.plain}, path)
-        failed = {name for name in given if name in fields.plain and name not in values}
-        origins: dict[str, tuple[Path, ...]] = {name: ((*path, name),) for name in values}
-        written = frozenset(values)
-        self._follow(schema, fields, values, failed, path, scope, origins)
-        self._children(fields, given, values, failed, path, scope, origins)
-        names = {**scope.facts, **values, "__written__": written}
-        sources = {**scope.origins, **origins}
-        for rule in schema.rules:
-            self._rule(rule, names, path, sources)
-        return self._construct(schema, values, failed, path)
+            self._unknown_field(entry, given, name, node.path)
+        return True
 
     def _unknown_field(self, entry: store.Entry, given: dict[Any, Any], name: Any, path: Path) -> None:
         """Report a key that is no field. Its value counts for the field it was meant to be, if that is not written."""
@@ -189,7 +280,8 @@ class Checker:
             right: Path = (*path, meant[0])
             self._misspelt[right] = found.path
 
-    def _entry(self, raw: Any, path: Path, kinds: tuple[str, ...]) -> store.Entry | None:
+    def _no_entry(self, raw: Any, path: Path, kinds: tuple[str, ...]) -> None:
+        """Report why `raw` is no component that fits."""
         wanted = _kinds_text(kinds)
         if isinstance(raw, str):
             name: Any = raw
@@ -199,114 +291,97 @@ class Checker:
                 if meant and store.find(raw[meant[0]]):
                     message = f"Expected type, got {clip(meant[0])!r}"
                     self.report((*path, meant[0]), "unknown-field", message, "did you mean type?", at_key=True)
-                    return None
+                    return
                 hint = f"add type: one of {_names_text(kinds)}"
                 self.report(path, "missing-type", f"Expected {wanted}, got a mapping without type", hint)
-                return None
+                return
             name = raw["type"]
         else:
             self.report(path, "not-a-component", f"Expected {wanted}, got {clip(show(raw))}", _example(kinds))
-            return None
+            return
         at = (*path, "type") if isinstance(raw, dict) else path
         if not isinstance(name, str):
             self.report(at, "not-a-component", f"Expected the name of {wanted}, got {clip(show(name))}")
-            return None
+            return
         entry = store.find(name)
         if entry is None:
             hint = suggest(self.nearest(name, store.known_names(kinds) or store.known_names()))
             hint = hint or f"one of {_names_text(kinds)}"
             self.report(at, "unknown-component", f"Expected the name of {wanted}, got {clip(name)!r}", hint)
-            return None
-        if kinds and entry.kind not in kinds:
+        else:
             message = f"Expected {wanted}, got {entry.name}, which is {_article(entry.kind)}"
             self.report(at, "wrong-kind", message, f"one of {_names_text(kinds)}")
-            return None
-        return entry
 
     # ---- plain fields ---------------------------------------------------------------------------------------
 
-    def _plain_fields(
-        self, schema: type[Component], fields: Fields, given: dict[str, Any], path: Path
-    ) -> dict[str, Any]:
-        """The given plain fields that are valid, as pydantic returns them."""
-        if not given:
-            return {}
-        adapter = _adapter(schema).validator
+    def _plain_fields(self, node: _Node) -> None:
+        """Take the given plain fields that are valid, as pydantic returns them; it ignores what is none."""
+        schema, fields, given = node.schema, node.fields, node.given
+        validate = _validator(schema)
         try:
-            return adapter.validate_python(given)  # type: ignore[no-any-return]
+            node.values = validate(given)
         except ValidationError as error:
-            details = error.errors(include_url=False)
-        bad: dict[str, list[ErrorDetails]] = {}
-        for detail in details:
-            bad.setdefault(str(detail["loc"][0]), []).append(detail)
-        for name, told in bad.items():
-            at, message, hint = explain(name, told)
-            meaning = _description(fields.plain[name])
-            hint = hint or (f"{name}: {meaning}" if meaning else f"arch show {schema.entry.name} has its fields")
-            self.report((*path, name, *at), "bad-value", message, hint)
-        return adapter.validate_python({n: v for n, v in given.items() if n not in bad})  # type: ignore[no-any-return]
+            bad: dict[str, list[ErrorDetails]] = {}
+            for detail in error.errors(include_url=False):
+                bad.setdefault(str(detail["loc"][0]), []).append(detail)
+            for name, told in bad.items():
+                at, message, hint = explain(name, told)
+                meaning = _description(fields.plain[name])
+                hint = hint or (f"{name}: {meaning}" if meaning else f"arch show {schema.entry.name} has its fields")
+                self.report((*node.path, name, *at), "bad-value", message, hint)
+            node.failed.update(bad)
+            node.values = validate({n: v for n, v in given.items() if n not in bad})
+        node.written = frozenset(node.values)
 
-    def _follow(
-        self,
-        schema: type[Component],
-        fields: Fields,
-        values: dict[str, Any],
-        failed: set[str],
-        path: Path,
-        scope: Scope,
-        origins: dict[str, tuple[Path, ...]],
-    ) -> None:
+    def _follow(self, node: _Node) -> None:
         """Fill in what was left out: from the facts, else the default, else say that it is missing."""
-        for name, info in fields.plain.items():
-            mark = fields.follows.get(name)
-            expected = self._expected(mark, values, scope) if mark else None
-            if expected is not None and mark is not None:
-                roots = _roots(mark.value, (scope.facts, scope.origins), (values, origins))
-                agrees = name in values and self._agree(mark, name, values, expected, path, scope, roots)
-                if not agrees and (*path, name) not in self._kept:
-                    values[name] = expected
-                if roots and name not in failed and values[name] == expected:
-                    origins[name] = roots
-                failed.discard(name)
-            elif name not in values and mark is not None and not (scope.lost | failed).isdisjoint(mark.value.names):
-                if not scope.unused:
-                    self.left_out.append((*path, name))
-                failed.add(name)
-            elif name not in values and name not in failed:
-                if name in fields.defaults:
-                    values[name] = fields.defaults[name]
-                    continue
-                meaning = _description(info)
-                hint = f"add {name}{f' ({meaning})' if meaning else ''}"
-                self.report((*path, name), "missing-field", f"Expected {schema.entry.name} to have {name}", hint)
-                failed.add(name)
+        values, failed, fields = node.values, node.failed, node.fields
+        for name in fields.plain:
+            if name in fields.follows and self._followed(node, name, fields.follows[name]):
+                continue
+            if name in values or name in failed:
+                continue
+            if name in fields.defaults:
+                values[name] = fields.defaults[name]
+                continue
+            meaning = _description(fields.plain[name])
+            hint = f"add {name}{f' ({meaning})' if meaning else ''}"
+            message = f"Expected {node.schema.entry.name} to have {name}"
+            self.report((*node.path, name), "missing-field", message, hint)
+            failed.add(name)
 
-    def _expected(self, mark: Follows, values: Mapping[str, Any], scope: Scope) -> Any:
-        try:
-            return mark.value(scope.facts if scope.facts.keys() >= mark.value.unique else {**values, **scope.facts})
-        except Unknown:
-            return None
+    def _followed(self, node: _Node, name: str, mark: Follows) -> bool:
+        """Whether something is known of what field `name` follows from; then it has its value, or is given up."""
+        values, failed, scope = node.values, node.failed, node.scope
+        expected = _expected(mark, values, scope.facts)
+        if expected is not None:
+            agrees = name in values and self._agree(node, name, mark, expected)
+            if not (agrees or (*node.path, name) in self._kept):
+                values[name] = expected
+            if name in failed:
+                failed.remove(name)
+            elif values[name] == expected:
+                node.followed[name] = mark.value, len(node.followed)
+            return True
+        if name in values or (scope.lost | failed).isdisjoint(mark.value.names):
+            return False
+        if not scope.unused:
+            self.left_out.append((*node.path, name))
+        failed.add(name)
+        return True
 
-    def _agree(
-        self,
-        mark: Follows,
-        name: str,
-        values: Mapping[str, Any],
-        expected: Any,
-        path: Path,
-        scope: Scope,
-        roots: tuple[Path, ...],
-    ) -> bool:
+    def _agree(self, node: _Node, name: str, mark: Follows, expected: Any) -> bool:
         """Whether the written value of `name` agrees with the expected one; if not, that is reported."""
-        got = values[name]
-        if mark.agrees(got, expected, {**values, **scope.facts}):
+        got, facts = node.values[name], node.scope.facts
+        if mark.agrees(got, expected, node.values, facts):
             return True
         identity = mark.value.names[:1] == (mark.value.text,)
         plain = not identity and " if " not in mark.value.text
         because = f" (= {mark.value.text})" if plain else ""
         message = f"Expected {name} to be {show(expected)}{because}, got {show(got)}"
         hint = f"leave {name} out, or set {name}: {show(expected)}"
-        found = self.report((*path, name), mark.code, message, hint, severity=mark.severity_given(scope.facts))
+        found = self.report((*node.path, name), mark.code, message, hint, severity=mark.severity_given(facts))
+        roots = _roots(mark.value, facts, node.scope.origin, node.origin)
         found.follows, found.roots = True, roots
         if roots:
             found.sources = ((show(expected) if identity else mark.value.names[0], roots[0]),)
@@ -315,126 +390,115 @@ class Checker:
 
     # ---- children -------------------------------------------------------------------------------------------
 
-    def _children(
-        self,
-        fields: Fields,
-        given: Mapping[str, Any],
-        values: dict[str, Any],
-        failed: set[str],
-        path: Path,
-        scope: Scope,
-        origins: dict[str, tuple[Path, ...]],
-    ) -> None:
-        for name, mark in fields.slots.items():
-            raw = given.get(name, mark.default)
+    def _children(self, node: _Node) -> None:
+        for name, mark in node.fields.slots.items():
+            raw = node.given.get(name, mark.default)
+            child: Component | dict[str, Component] | None = None
+            if raw is None and mark.default is None:
+                node.values[name] = node.names[name] = None
+                continue
             if raw is ...:
                 hint = f"one of {_names_text(mark.kinds)}"
-                self.report((*path, name), "missing-field", f"Expected {_kinds_text(mark.kinds)} as {name}", hint)
-            elif raw is None and mark.default is None:
-                values[name] = None
-                continue
+                self.report((*node.path, name), "missing-field", f"Expected {_kinds_text(mark.kinds)} as {name}", hint)
             elif mark.many:
-                children = self._many(raw, (*path, name), mark, values, scope, origins, failed)
-                if children is not None:
-                    values[name] = children
-                    continue
+                child = self._many(node, (*node.path, name), mark, raw)
             else:
-                inner = _inner_scope(mark, values, scope, origins, failed)
-                child = self.component(raw, (*path, name), mark.kinds, inner)
-                if child is not None:
-                    values[name] = child
-                    continue
-            failed.add(name)
+                child = self.component(raw, (*node.path, name), mark.kinds, _inner_scope(node, mark, node.names))
+            if child is None:
+                node.failed.add(name)
+            else:
+                node.values[name] = node.names[name] = child
 
-    def _many(
-        self,
-        raw: Any,
-        path: Path,
-        mark: Slot,
-        values: Mapping[str, Any],
-        scope: Scope,
-        origins: Mapping[str, tuple[Path, ...]],
-        failed: set[str],
-    ) -> dict[str, Component] | None:
+    def _many(self, node: _Node, path: Path, mark: Slot, raw: Any) -> dict[str, Component] | None:
+        """The components in a slot that holds several by key; None when one of them is too broken to speak of."""
         if not isinstance(raw, dict) or not raw:
             message = f"Expected a mapping from keys to {_kinds_text(mark.kinds)}, got {clip(show(raw))}"
             self.report(path, "not-a-component", message)
             return None
         children = {}
         for key, item in raw.items():
-            inner = _inner_scope(mark, {**values, "key": key}, scope, origins, failed)
+            inner = _inner_scope(node, mark, {**node.names, "key": key})
             children[str(key)] = self.component(item, (*path, key), mark.kinds, inner)
-        if any(child is None for child in children.values()):
-            return None
-        return {key: child for key, child in children.items() if child is not None}
+        whole = {key: child for key, child in children.items() if child is not None}
+        return whole if len(whole) == len(children) else None
 
     # ---- rules ----------------------------------------------------------------------------------------------
 
-    def _rule(self, rule: Rule, names: dict[str, Any], path: Path, origins: Mapping[str, tuple[Path, ...]]) -> None:
-        try:
-            faults = list(rule.check(names))
-        except (TypeError, AttributeError, ValueError, LookupError, ArithmeticError):  # about a child that is at fault
-            return
-        known = dict(names) if faults else {}
+    def _broken(self, rule: Rule, faults: Sequence[Fault], node: _Node) -> None:
+        """Report what broke a rule."""
+        path, known = node.path, dict(node.names)
         for fault in faults:
-            names.pop(fault.at.partition(".")[0], None)  # rules further down are silent about what is at fault
+            # Rules further down are silent about what is at fault.
+            node.names.pop(fault.at.partition(".")[0], None)
+            origins = {name: node.origin(name) or node.scope.origin(name) for name in (fault.at, *fault.names)}
             # What follows from elsewhere is fixed where it is written.
-            at = origins.get(fault.at, ((*path, *fault.at.split(".")),))[0]
+            at = (origins[fault.at] or ((*path, *fault.at.split(".")),))[0]
             found = self.report(at, rule.code, fault.message, fault.hint, severity=rule.severity)
             found.own = at[: len(path)] == path
-            found.roots = tuple(root for name in (fault.at, *fault.names) for root in origins.get(name, ()))
-            elsewhere = [(n, origins[n][0]) for n in fault.names if n in origins and origins[n][0][: len(path)] != path]
+            found.roots = tuple(root for name in (fault.at, *fault.names) for root in origins[name])
+            elsewhere = [(n, origins[n][0]) for n in fault.names if origins[n] and origins[n][0][: len(path)] != path]
             found.sources = tuple((f"{n}={show(known[n])}", source) for n, source in elsewhere if source != at)
 
-    def _construct(self, schema: type[Component], values: dict[str, Any], failed: set[str], path: Path) -> Component:
+    def _construct(self, node: _Node) -> Component:
+        schema, values = node.schema, node.values
         component = schema.trusted(values)
-        for name in failed:  # has no value, not even its default, so that rules about it stay silent
-            component.__dict__.pop(name, None)
-        if not failed and _has_validators(schema):
+        if node.failed:
+            for name in node.failed:  # has no value, not even its default, so that rules about it stay silent
+                component.__dict__.pop(name, None)
+        elif _has_validators(schema):
             try:
                 return schema.model_validate(values)
             except ValidationError as error:
                 for detail in error.errors(include_url=False):
-                    self.report((*path, *detail["loc"]), "bad-value", detail["msg"])
+                    self.report((*node.path, *detail["loc"]), "bad-value", detail["msg"])
         return component
 
 
-def _inner_scope(
-    mark: Slot,
-    values: Mapping[str, Any],
-    scope: Scope,
-    origins: Mapping[str, tuple[Path, ...]],
-    failed: set[str],
-) -> Scope:
+_NOTHING_WRITTEN: Mapping[Any, Any] = {}
+_SILENT = (Unknown, TypeError, AttributeError, ValueError, LookupError, ArithmeticError)
+"""What an expression raises when a name has no value, or values do not go together, as a rule says."""
+
+
+def _named(raw: Any) -> store.Entry | None:
+    """The entry of the component that `raw` names, or None."""
+    name = raw.get("type") if isinstance(raw, dict) else raw
+    return store.find(name) if isinstance(name, str) else None
+
+
+def _expected(mark: Follows, values: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    """The value that follows, from facts alone where they suffice; None where nothing is known."""
+    try:
+        return mark.value.of(facts if facts.keys() >= mark.value.unique else {**values, **facts})
+    except (Unknown, KeyError):
+        return None
+
+
+def _inner_scope(node: _Node, mark: Slot, names: Mapping[str, Any]) -> Scope:
     """Facts of a child: those that reached its owner, and those its slot gives."""
+    scope = node.scope
     if not mark.gives:
         return scope
-    facts, sources = dict(scope.facts), dict(scope.origins)
-    names = {**scope.facts, **values}
-    at_fault = failed | {name for name in scope.lost if name not in values}
-    lost = scope.lost - mark.gives.keys()
-    for fact in mark.gives:
-        facts.pop(fact, None)
-        sources.pop(fact, None)
-    if not _applies(mark.when, names):
-        return Scope(facts, sources, lost | mark.gives.keys(), unused=True)
+    facts = dict(scope.facts)
+    lost = scope.lost - mark.gives.keys() if scope.lost else scope.lost
+    if mark.when is not None and not _applies(mark.when, names):
+        for fact in mark.gives:
+            facts.pop(fact, None)
+        return Scope(facts, lost | mark.gives.keys(), True, (node, mark))
     for fact, expr in mark.gives.items():
         try:
-            facts[fact] = expr(names)
-        except (Unknown, TypeError, AttributeError, ValueError, LookupError, ArithmeticError):
+            facts[fact] = expr.of(names)
+        except _SILENT:
+            facts.pop(fact, None)
             # Either a name has no value because it is at fault, or the values do not go together, as a rule says.
-            if not at_fault.isdisjoint(expr.names) or all(name in names for name in expr.names):
+            at_fault = node.failed | (scope.lost - node.values.keys())
+            if names.keys() >= expr.unique or not at_fault.isdisjoint(expr.unique):
                 lost |= {fact}
-            continue
-        roots = _roots(expr, (values, origins), (scope.facts, scope.origins))
-        if roots:
-            sources[fact] = roots
-    return Scope(facts, sources, lost, scope.unused)
+    return Scope(facts, lost, scope.unused, (node, mark))
 
 
-def _applies(condition: Expr | None, names: Mapping[str, Any]) -> bool:
+def _applies(condition: Expr, names: Mapping[str, Any]) -> bool:
     try:
-        return condition is None or bool(condition(names))
+        return bool(condition(names))
     except (Unknown, TypeError, AttributeError):
         return True
 
@@ -445,14 +509,21 @@ def _other_types(entry: store.Entry, kinds: tuple[str, ...], given: Mapping[Any,
     return [other.name for other in fitting if other is not entry and given.keys() <= other.schema.model_fields.keys()]
 
 
-_Known = tuple[Mapping[str, Any], Mapping[str, tuple[Path, ...]]]
-"""Values of names, and where they come from."""
+_Origin = Callable[[str], _Roots]
+"""Where the value of a name was written."""
 
 
-def _roots(expr: Expr, first: _Known, second: _Known) -> tuple[Path, ...]:
-    """The written fields that an expression's value comes from, in the order of its names."""
-    sources = ((first if name in first[0] else second)[1].get(name, ()) for name in expr.names)
-    return tuple(dict.fromkeys(root for roots in sources for root in roots))
+def _roots(expr: Expr, names: Container[str], origin: _Origin, otherwise: _Origin) -> _Roots:
+    """The written fields that an expression's value comes from, in the order of its names.
+
+    Args:
+        expr: The expression.
+        names: Names whose origin `origin` knows.
+        origin: Where those come from.
+        otherwise: Where the others come from.
+    """
+    found = [(origin if name in names else otherwise)(name) for name in expr.names]
+    return tuple(dict.fromkeys(root for roots in found for root in roots))
 
 
 # ---- words ------------------------------------------------------------------------------------------------------
@@ -572,14 +643,14 @@ def _cast_hint(name: str, kind: str, got: Any) -> str:
 
 
 @cache
-def _adapter(schema: type[Component]) -> TypeAdapter[dict[str, Any]]:
-    """Validates any subset of the plain fields of `schema`, strictly."""
+def _validator(schema: type[Component]) -> Callable[[Mapping[Any, Any]], dict[str, Any]]:
+    """Validates any subset of the plain fields of `schema`, strictly; other keys are left out."""
     plain = fields_of(schema).plain
     hints = {name: _annotated(info) for name, info in plain.items()}
     record = TypedDict(f"{schema.__name__}Fields", hints, total=False)  # type: ignore[misc]
     setattr(record, "__pydantic_config__", ConfigDict(strict=True, allow_inf_nan=False))  # noqa: B010 (mypy)
     adapter: TypeAdapter[Any] = TypeAdapter(record)
-    return adapter
+    return adapter.validator.validate_python
 
 
 def _annotated(info: FieldInfo) -> Any:

@@ -23,13 +23,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, NoReturn
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from registry.errors import InvalidConfig, Problem, Unreadable, clip
 from registry.limits import LIMITS
 from registry.names import nearest
 from registry.reader import LIMITS_HINT, NAME, Document, Path, dotted, parse_value, unprintable
+
+if TYPE_CHECKING:
+    from registry.recall import Recall
 
 CODES: dict[str, str] = {
     "not-plain-data": "A Python object in a mapping source that YAML could not have written.",
@@ -71,14 +75,16 @@ class Composed:
     """The tree that several layers add up to.
 
     Attributes:
-        data: Fresh dicts and lists, references resolved; the caller's to change.
+        data: References resolved. From `compose` fresh dicts and lists, the caller's to change.
         documents: The layers that are documents, parents first.
         overrides: The layers on top of them.
+        recall: What checking learns of the parts that this tree shares with others.
     """
 
     data: dict[str, Any]
     documents: tuple[Document, ...]
     overrides: tuple[Override, ...] = ()
+    recall: Recall | None = field(default=None, repr=False, compare=False)
 
     def locate(self, path: Path, key: bool = False) -> Place:
         """Where the last layer that wrote `path`, or else its nearest ancestor, wrote it.
@@ -137,26 +143,74 @@ def compose(
     Raises:
         InvalidConfig: With every problem of the overrides and references.
     """
-    data: Any = {}
-    for document in documents:
-        data = _merge(data, document.data)
-    problems: list[Problem] = []
-    applied: list[Override] = []
-    for text in overrides:
-        try:
-            override = _read_override(text, data, top_level)
-        except InvalidConfig as refused:
-            problems.extend(refused.problems)
-        else:
-            applied.append(override)
-            data = _merge(data, _as_layer(data, override.path, override.value))
-    composed = Composed(_copy(data), tuple(documents), tuple(applied))
-    references = _references(composed, problems)
-    if problems:
-        raise InvalidConfig(problems)
-    if references:
-        _resolve(composed.data, references)
-    return composed
+    composed = Layers(documents, overrides, top_level).compose()
+    return replace(composed, data=_copy(composed.data))
+
+
+class Layers:
+    """Documents, and perhaps overrides, merged once to be overridden many times."""
+
+    def __init__(
+        self,
+        documents: Sequence[Document],
+        overrides: Sequence[str] = (),
+        top_level: frozenset[str] = TOP_LEVEL,
+        recall: Recall | None = None,
+    ) -> None:
+        """Merge; the first three arguments are those of `compose`. What is wrong is told by `compose`.
+
+        Args:
+            documents: What a document extends comes before it.
+            overrides: Overrides below those that `compose` adds.
+            top_level: Keys a document may start with.
+            recall: Handed on to every tree.
+        """
+        data: Any = {}
+        for document in documents:
+            data = _merge(data, document.data)
+        self._documents = tuple(documents)
+        self._top_level = top_level
+        self._recall = recall
+        self._below = self._override(_Overridden(data, (), ()), overrides)
+        self._refers = _refers(self._below.data)
+
+    def compose(self, overrides: Sequence[str] = ()) -> Composed:
+        """The tree with overrides on top. It shares parts with others, so that nobody may change it.
+
+        Raises:
+            InvalidConfig: With every problem of the overrides and references.
+        """
+        merged = self._override(self._below, overrides)
+        composed = Composed(merged.data, self._documents, merged.overrides, self._recall)
+        problems, references = list(merged.problems), {}
+        if self._refers or any(_refers(override.value) for override in merged.overrides):
+            references = _references(composed, problems)
+        if problems:
+            raise InvalidConfig(problems)
+        if references:
+            composed = replace(composed, data=_copy(merged.data), recall=None)
+            _resolve(composed.data, references)
+        return composed
+
+    def _override(self, below: _Overridden, overrides: Sequence[str]) -> _Overridden:
+        data, applied, problems = below.data, list(below.overrides), list(below.problems)
+        for text in overrides:
+            try:
+                override = _read_override(text, data, self._top_level)
+            except InvalidConfig as refused:
+                problems.extend(refused.problems)
+            else:
+                applied.append(override)
+                data = _merge(data, _as_layer(data, override.path, override.value))
+        return _Overridden(data, tuple(applied), tuple(problems))
+
+
+class _Overridden(NamedTuple):
+    """A merged tree, the overrides it has, and what was wrong with others."""
+
+    data: Any
+    overrides: tuple[Override, ...]
+    problems: tuple[Problem, ...]
 
 
 # ---- trees -----------------------------------------------------------------------------------------------
@@ -222,6 +276,9 @@ def _scalars(tree: Any) -> Iterator[tuple[Path, Any]]:
 _INDEX = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
+_override_value = lru_cache(maxsize=1024)(parse_value)
+
+
 def _refuse_override(message: str, hint: str = "", key: str = "") -> NoReturn:
     raise InvalidConfig([Problem("bad-override", message, hint, key, OVERRIDE)])
 
@@ -239,7 +296,7 @@ def _read_override(text: str, data: dict[str, Any], top_level: frozenset[str]) -
     if "type" not in data and segments[0] not in top_level | data.keys():
         segments.insert(0, "network")
     try:
-        value = parse_value(written, OVERRIDE)
+        value = _override_value(written, OVERRIDE)
     except Unreadable as refused:
         problem = refused.problems[0]
         raise InvalidConfig([replace(problem, path=".".join(segments), line=None, column=None)]) from None
@@ -283,6 +340,21 @@ def _as_layer(base: Any, path: Path, value: Any) -> Any:
 
 _SEGMENT = r"(?:[A-Za-z_][A-Za-z0-9_-]*|[0-9]+)"
 _REFERENCE = re.compile(rf"\$\{{({_SEGMENT}(?:\.{_SEGMENT})*)\}}")
+
+
+def _refers(tree: Any) -> bool:
+    """Whether there may be a reference or a placeholder in a tree."""
+    pending = [tree]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if "${" in value or value == _PLACEHOLDER:
+                return True
+        elif isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+    return False
 
 
 def _references(composed: Composed, problems: list[Problem]) -> dict[Path, Path]:

@@ -12,7 +12,6 @@ Counts are the data; a convention is a view of them:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +20,11 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from registry.errors import CostUnknown
+from registry.folding import folds
+from registry.memory import BYTES, SINGLE
+from registry.modules import Module, Node, count_buffers, count_params, count_states, parameter_shapes
 from registry.optimizers import OPTIMIZERS, state_bytes, unknown
-from registry.plan import Node, Plan
+from registry.plan import Plan
 from registry.shapes import Batch, Shape
 from registry.tape import KINDS, PUBLISHED, Record, Tape, complex_fft
 
@@ -93,8 +95,8 @@ class Cost:
         """Counts by kind as one figure of the convention and unit."""
         kinds = CONVENTIONS[self.convention]
         if self.unit == "mac":
-            return sum(counts.get(kind, 0) for kind in ("matmul", "conv") if kind in kinds) // 2
-        return sum(counts.get(kind, 0) for kind in kinds)
+            return sum([counts.get(kind, 0) for kind in ("matmul", "conv") if kind in kinds]) // 2
+        return sum([count for kind, count in counts.items() if kind in kinds])
 
     @property
     def params(self) -> int:
@@ -114,8 +116,9 @@ class Cost:
             CostUnknown: mode is `train`, and a component does not say what it keeps.
         """
         width = DTYPE_BYTES[self.dtype]
-        buffers = sum(Shape(shape).size for node in self.root.walk() for shape in node.config.buffers().values())
-        found = {"param_bytes": self.params * width, "buffer_bytes": buffers * width}
+        found = {"param_bytes": self.params * width, "buffer_bytes": count_buffers(self.plan.root) * width}
+        if self.mode == "forward" and (states := count_states(self.plan.root)):
+            found["state_bytes"] = self.batch * 2 * max(width, SINGLE) * states
         if self.mode == "train":
             found["grad_bytes"] = self.params * width
             found["optimizer_bytes"] = sum(self.optimizer_state.values())
@@ -125,8 +128,7 @@ class Cost:
     @cached_property
     def optimizer_state(self) -> dict[str, int]:
         """Bytes of the state of the optimizer, by the name of the state."""
-        shapes = Counter(shape for node in self.root.walk() for shape in node.config.parameters().values())
-        return state_bytes(self.optimizer, shapes, DTYPE_BYTES[self.dtype])
+        return state_bytes(self.optimizer, parameter_shapes(self.plan.root), DTYPE_BYTES[self.dtype])
 
     @cached_property
     def saved(self) -> Node:
@@ -137,27 +139,75 @@ class Cost:
         """
         return self.plan.memory_tree(self.batch, width=DTYPE_BYTES[self.dtype])
 
-    def tree(self, depth: int | None = None) -> dict[str, Any]:
-        """The tree as plain data, down to `depth` levels below the root."""
-        return self._node(self.root, depth)
+    @cached_property
+    def whole(self) -> Node:
+        """The tree with operations and, in mode `train`, kept bytes together: equal modules are equal in both.
 
-    def _node(self, node: Node, depth: int | None) -> dict[str, Any]:
-        row = {
-            "path": node.path,
-            "type": node.type,
-            "kind": node.kind,
-            "params": node.params,
-            "flops": self.project(node.counts),
-            "kinds": node.counts,
+        Raises:
+            CostUnknown: a component does not say what it keeps.
+        """
+        if self.mode != "train":
+            return self.root
+        return Node("", self.root.config, (*self.root.records, *self.saved.records))
+
+    def bytes_of(self, module: Module) -> int:
+        """What a module of `whole` has in `memory`, parts included."""
+        width, config = DTYPE_BYTES[self.dtype], module.config
+        held = (count_params(config) + count_buffers(config)) * width
+        if self.mode != "train":
+            return held + self.batch * 2 * max(width, SINGLE) * count_states(config)
+        optimizer = sum(state_bytes(self.optimizer, parameter_shapes(config), width).values())
+        return held + count_params(config) * width + optimizer + module.counts.get("saved", 0)
+
+    def tree(self, depth: int | None = None, *, folded: bool = False) -> dict[str, Any]:
+        """The tree as plain data.
+
+        Args:
+            depth: Levels below the root; None for all.
+            folded: Equal items of a list, such as blocks, are one entry, that of the first of them, with their `count`
+                and their `paths`. Its figures are those of one.
+        """
+        if folded:
+            return self._folded([""], self.whole.module, depth)
+        return self._unfolded("", self.whole.module, depth, {})
+
+    def _unfolded(
+        self, path: str, module: Module, depth: int | None, known: dict[Module, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """`known` has the entries of modules met before, which are copied for their equals."""
+        entry = known.get(module)
+        if entry is None:
+            entry = known[module] = self._entry(path, module)
+        else:
+            entry = {**entry, "path": path, "kinds": entry["kinds"].copy(), "children": []}
+        if module.parts and (depth is None or depth > 0):
+            lead, below = _below(path, depth)
+            parts = module.parts.items()
+            entry["children"] = [self._unfolded(lead + name, part, below, known) for name, part in parts]
+        return entry
+
+    def _folded(self, paths: list[str], module: Module, depth: int | None) -> dict[str, Any]:
+        entry = {**self._entry(paths[0], module), "count": len(paths), "paths": paths}
+        if module.parts and (depth is None or depth > 0):
+            lead, below = _below(paths[0], depth)
+            groups = folds(module)
+            entry["children"] = [self._folded([lead + name for name in names], part, below) for names, part in groups]
+        return entry
+
+    def _entry(self, path: str, module: Module) -> dict[str, Any]:
+        return {
+            "path": path,
+            "type": module.type,
+            "kind": module.kind,
+            "params": module.params,
+            "flops": self.project(module.counts),
+            "memory_bytes": self.bytes_of(module),
+            "kinds": {kind: count for kind, count in module.counts.items() if kind not in BYTES},
             "children": [],
         }
-        if depth is None or depth > 0:
-            below = None if depth is None else depth - 1
-            row["children"] = [self._node(child, below) for child in node.children]
-        return row
 
-    def to_dict(self, depth: int | None = None) -> dict[str, Any]:
-        """Everything as plain data: the JSON of `arch flops`."""
+    def to_dict(self, depth: int | None = None, *, folded: bool = False) -> dict[str, Any]:
+        """Everything as plain data: the JSON of `arch flops`. See `tree` for the arguments."""
         return {
             "preset": self.plan.name,
             "batch": self.batch,
@@ -169,8 +219,13 @@ class Cost:
             "kinds": self.kinds,
             "memory": self.memory,
             **({"optimizer": {"name": self.optimizer, **self.optimizer_state}} if self.mode == "train" else {}),
-            "tree": self.tree(depth),
+            "tree": self.tree(depth, folded=folded),
         }
+
+
+def _below(path: str, depth: int | None) -> tuple[str, int | None]:
+    """What comes before the names of the parts of the module at `path`, and the levels left for them."""
+    return f"{path}." if path else "", None if depth is None else depth - 1
 
 
 def cost(
@@ -244,7 +299,7 @@ def _complex(record: Record, done: dict[int, Record]) -> Record:
     """The same record with its FFTs at the price of complex ones; equal calls go on sharing theirs."""
     if id(record) not in done:
         copy = Record(record.config, record.inputs)
-        copy.output, copy.transforms, copy.counts = record.output, record.transforms, dict(record.counts)
+        copy.output, copy.transforms, copy.counts = record.output, record.transforms, record.counts.copy()
         if record.transforms:
             copy.counts["fft"] = sum(count * complex_fft(lengths) for lengths, count in record.transforms.items())
         copy.calls = [(name, _complex(call, done)) for name, call in record.calls]

@@ -27,8 +27,8 @@ gather              its input
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from registry.errors import CostUnknown
@@ -45,6 +45,8 @@ KEPT: Mapping[str, str] = {
 """Function of `tape.POINTWISE` -> what its gradient is computed from."""
 
 
+BYTES = ("saved", "moved")
+"""What a memory tape counts."""
 SINGLE = 4
 """Bytes of a float32, in which statistics, coordinates and transforms are computed where activations are shorter."""
 
@@ -73,37 +75,35 @@ class Held(Shape):
         width: Bytes per element.
         needs_grad: Whether the backward pass computes its gradient.
         in_order: Whether its elements lie in memory in the order of its axes.
-        gaps: Whether what belongs to one sample does not touch what belongs to the next.
+        gaps: Whether what belongs to one sample may not touch what belongs to the next.
     """
 
     storage: Storage
     width: int
-    in_order: bool
-    gaps: bool
     needs_grad: bool  # type: ignore[misc]
+    in_order: bool = True
+    gaps: bool = False
 
     @classmethod
-    def new(
-        cls, extents: Sequence[int], width: int, needs_grad: bool, storage: Storage | None = None, in_order: bool = True
-    ) -> Held:
+    def new(cls, extents: Sequence[int], width: int, needs_grad: bool, storage: Storage | None = None) -> Held:
         """A tensor in a storage of its own, or in one that is there."""
         held = cls(extents)
-        held.width, held.needs_grad, held.in_order, held.gaps = width, needs_grad, in_order, False
-        held.storage = storage or Storage(held.size * width)
+        held.width, held.needs_grad = width, needs_grad
+        held.storage = storage or Storage(prod(extents) * width)
         return held
 
     def view(self, *extents: int) -> Held:
         """The same storage under another shape."""
-        held = Held.new(extents, self.width, self.needs_grad, self.storage, self.in_order)
-        held.gaps = self.gaps
+        held = Held(extents)
+        held.__dict__.update(self.__dict__)
         return held
-
-    def __add__(self, other: tuple[int, ...]) -> Held:  # type: ignore[override]
-        return self.view(*self, *other)
 
     def __getitem__(self, index: Any) -> Any:
         item = tuple.__getitem__(self, index)
-        return self.view(*item) if isinstance(item, tuple) else item
+        return self.view(*item) if type(item) is tuple else item
+
+    def __add__(self, other: tuple[int, ...]) -> Held:  # type: ignore[override]
+        return self.view(*self, *other)
 
 
 class MemoryTape(Tape):
@@ -128,13 +128,9 @@ class MemoryTape(Tape):
             return {key: self.feed(item, needs_grad=needs_grad) for key, item in value.items()}
         return tuple(self.feed(item, needs_grad=needs_grad) for item in value) if isinstance(value, tuple) else value
 
-    def call(self, config: Component, *args: Any, **kwargs: Any) -> Record:
-        """Run `config` and return its record; every call has tensors of its own, so none is shared."""
-        record = Record(config, (args, kwargs))
-        self._open.append(record)
-        record.output = config.forward(self, *args, **kwargs)
-        self._open.pop()
-        return record
+    def _call(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Record:
+        """Every call has tensors of its own, so none is shared; but see `replay`."""
+        return self._execute(config, args, kwargs)
 
     def add(self, kind: str, count: int) -> None:
         """Refuse a bare number: what it keeps is not known.
@@ -150,6 +146,8 @@ class MemoryTape(Tape):
     def keep(self, *tensors: Shape) -> None:
         """Autograd keeps these tensors."""
         for x in tensors:
+            if x.needs_grad and not isinstance(x, Held):
+                continue  # a parameter
             storage = self._held(x).storage
             if not storage.kept:
                 storage.kept = True
@@ -159,25 +157,37 @@ class MemoryTape(Tape):
         """`x` itself; what a component has written down is a parameter, or a constant in a storage of its own."""
         if isinstance(x, Held):
             return x
-        width = self.width if x.needs_grad else max(self.width, SINGLE)
-        return Held.new(x, width, x.needs_grad, Storage(x.size * width, kept=x.needs_grad))
+        width = self._width(x)
+        return Held.new(x, width, x.needs_grad, Storage(prod(x) * width, kept=x.needs_grad))
+
+    def _width(self, x: Shape) -> int:
+        """Bytes per element."""
+        if isinstance(x, Held):
+            return x.width
+        return self.width if x.needs_grad else max(self.width, SINGLE)
 
     def _new(self, extents: Sequence[int], *sources: Shape, width: int = 0, needs_grad: bool | None = None) -> Held:
         """The result of an operation on `sources`, which are read."""
-        held = [self._held(x) for x in sources]
-        output = Held.new(
-            extents,
-            width or max((x.width for x in held), default=self.width),
-            any(x.needs_grad for x in held) if needs_grad is None else needs_grad,
-        )
-        self._count("moved", output.storage.bytes + sum(x.size * x.width for x in held))
+        read, widest, grad = 0, 0, False
+        for x in sources:
+            own = self._width(x)
+            read += prod(x) * own
+            widest = max(widest, own)
+            grad = grad or x.needs_grad
+        output = Held.new(extents, width or widest or self.width, grad if needs_grad is None else needs_grad)
+        self._count("moved", read + output.storage.bytes)
         return output
 
     def _like(self, extents: Sequence[int], *sources: Shape) -> Held:
         """The result of an elementwise operation, which lies in memory as the first source of its size."""
         output = self._new(extents, *sources)
-        output.in_order = next((self._held(x).in_order for x in sources if x.size == output.size), True)
+        size = prod(extents)
+        output.in_order = next((self._in_order(x) for x in sources if prod(x) == size), True)
         return output
+
+    @staticmethod
+    def _in_order(x: Shape) -> bool:
+        return not isinstance(x, Held) or x.in_order
 
     # ---- products: every primitive returns its output ----------------------------------------------------------
 
@@ -190,8 +200,9 @@ class MemoryTape(Tape):
         return self._like(extents, left, right)
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
-        """The input is kept for the weight, which is a parameter; samples with gaps between them are copied first."""
-        x = self._new(x, x) if self._held(x).gaps else x
+        """The input is kept for the weight, which is a parameter; positions with gaps between them are copied first."""
+        gaps = isinstance(x, Held) and x.gaps and len(x) > 2 and x[1] > 1
+        x = self._new(x, x) if gaps else x
         self.keep(x)
         weight = Shape((out_features, x[-1] + bias))
         return self._new((*x[:-1], out_features), x, weight)
@@ -199,15 +210,17 @@ class MemoryTape(Tape):
     def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The input is kept for the weight."""
         self.keep(x)
-        weight = Shape((output[1], x[1] // groups * math.prod(kernel) + bias))
+        weight = Shape((output[1], x[1] // groups * prod(kernel) + bias))
         result = self._new(output, x, weight)
-        result.in_order = self._held(x).in_order or len(kernel) == 1
+        # Channels stay last in images and volumes, but not in a single ungrouped volume.
+        volume = len(kernel) == 3 and groups == 1 and x[0] == 1
+        result.in_order = self._in_order(x) or len(kernel) == 1 or volume
         return result
 
     def conv_transpose(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The input is kept for the weight."""
         self.keep(x)
-        weight = Shape((output[1], x[1] // groups * math.prod(kernel) + bias))
+        weight = Shape((output[1], x[1] // groups * prod(kernel) + bias))
         return self._new(output, x, weight)
 
     def attention(self, query: Shape, key: Shape, value: Shape) -> Shape:
@@ -227,8 +240,12 @@ class MemoryTape(Tape):
             self.keep(x if KEPT[function] == "input" else output)
         return output
 
-    def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
-        """What is kept is said beside it by `keep`, and what is read and written by `join`."""
+    def function(
+        self, count: int, forward: Mapping[str, int], backward: Mapping[str, int], *, kept: bool = False
+    ) -> None:
+        """Refuse a function that does not say what it keeps, as a bare number is refused."""
+        if not kept:
+            self.add("elementwise", count)
 
     def multiply(self, left: Shape, right: Shape) -> Shape:
         """Each factor is kept for the other."""
@@ -258,7 +275,13 @@ class MemoryTape(Tape):
         """The input is kept."""
         if x.needs_grad:
             self.keep(x)
-        return self._new(output, x)
+        return self.pad(x, output)
+
+    def pad(self, x: Shape, output: Shape) -> Shape:
+        """Nothing is kept. Channels stay last in images and volumes, but not in sequences."""
+        padded = self._new(output, x)
+        padded.in_order = self._held(x).in_order or len(output) == 3
+        return padded
 
     def expand(self, x: Shape, output: Shape) -> Shape:
         """The same numbers seen many times."""
@@ -275,7 +298,9 @@ class MemoryTape(Tape):
     def reinterpret(self, x: Shape, output: Sequence[int], width: int) -> Shape:
         """The same storage."""
         held = self._held(x)
-        return Held.new(output, width, held.needs_grad, held.storage, held.in_order)
+        view = Held.new(output, width, held.needs_grad, held.storage)
+        view.in_order = held.in_order
+        return view
 
     def transpose(self, x: Shape, axes: Sequence[int]) -> Shape:
         """Out of order if axes longer than 1 change places; what was out of order is taken to be put right."""
@@ -287,24 +312,23 @@ class MemoryTape(Tape):
 
     def precise(self, x: Shape) -> Shape:
         """A copy of what is shorter than float32, that of a parameter too."""
-        return self._cast(x, max(self._held(x).width, SINGLE))
+        return self._cast(x, max(self._width(x), SINGLE))
 
     def rounded(self, x: Shape) -> Shape:
         """A copy of what is longer than the activations."""
         return self._cast(x, self.width)
 
     def _cast(self, x: Shape, width: int) -> Shape:
-        held = self._held(x)
-        if held.width == width:
+        if self._width(x) == width:
             return x
         output = self._new(x, x, width=width)
-        output.in_order = held.in_order
+        output.in_order = self._in_order(x)
         return output
 
     def part(self, x: Shape, *extents: int) -> Shape:
         """In the same storage."""
         view = self._held(x).view(*extents)
-        view.gaps = view.gaps or (x[0] > 1 and view[1] > 1 and view.size < x.size)
+        view.gaps = view.gaps or (x[0] > 1 and prod(view) < prod(x))
         return view
 
     def ordered(self, x: Shape) -> Shape:
@@ -320,7 +344,7 @@ class MemoryTape(Tape):
 
     def norm(self, x: Shape, output: Shape) -> Shape:
         """Input and norms."""
-        norms = self._new(output, x, width=max(self._held(x).width, SINGLE))
+        norms = self._new(output, x, width=max(self._width(x), SINGLE))
         if x.needs_grad:
             self.keep(x, norms)
         return norms
@@ -334,12 +358,17 @@ class MemoryTape(Tape):
             self.keep(x, roots, factors)
         return self._new(x, normed, factors)
 
-    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
-        """The input, its means and roots."""
+    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int, *, channels_first: bool = False) -> Shape:
+        """The input, its means and roots. A group norm takes images with their channels last, but not sequences."""
+        held = self._held(x)
+        if channels_first and (held.gaps or not (held.in_order or len(x) > 3)):
+            x = held = self._new(x, x)
         means, roots = self._new((rows,), x), self._new((rows,), x)
         if x.needs_grad or affine:
             self.keep(x, means, roots)
-        return self._new(x, x, *[Shape((channels,))] * affine)
+        output = self._new(x, x, *[Shape((channels,))] * affine)
+        output.in_order = held.in_order or not channels_first
+        return output
 
     def softmax(self, x: Shape) -> Shape:
         """Its output."""
@@ -353,13 +382,13 @@ class MemoryTape(Tape):
     def rfft(self, x: Shape, lengths: Sequence[int]) -> Shape:
         """The padded signal is kept."""
         signals = x[: len(x) - len(lengths)]
-        padded = x if tuple(x[len(signals) :]) == tuple(lengths) else self._new((*signals, *lengths), x)
+        padded = x if x[len(signals) :] == tuple(lengths) else self._new((*signals, *lengths), x)
         if x.needs_grad:
             self.keep(padded)
         half = (*signals, *lengths[:-1], lengths[-1] // 2 + 1)
-        return self._new(half, padded, width=2 * self._held(x).width)
+        return self._new(half, padded, width=2 * self._width(x))
 
     def irfft(self, spectrum: Shape, lengths: Sequence[int]) -> Shape:
         """Nothing is kept."""
         signals = spectrum[: len(spectrum) - len(lengths)]
-        return self._new((*signals, *lengths), spectrum, width=self._held(spectrum).width // 2)
+        return self._new((*signals, *lengths), spectrum, width=self._width(spectrum) // 2)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from registry.backward import BackwardTape
@@ -14,16 +13,15 @@ from registry.check import Checker, Found
 from registry.compose import TOP_LEVEL, Composed, compose
 from registry.errors import ArchError, InvalidConfig, Misfit, Problem, Unreadable, clip
 from registry.limits import LIMITS
-from registry.memory import MemoryTape
+from registry.modules import Node, count_params
 from registry.names import nearest, suggest
 from registry.reader import Path, dotted
+from registry.replay import ReplayTape
 from registry.schema import Component, InputSpec
 from registry.shapes import Batch, Constant, Shape
 from registry.sources import Source, documents
 from registry.tape import Record, Tape
 
-NOT_MODULES = frozenset({"initializer"})
-"""Kinds whose parts are called while building and leave no module behind."""
 CODES: dict[str, str] = {
     "condition-width": "The condition is not as wide as the network needs it.",
     "missing-condition": "The network needs a condition, and `input` has none.",
@@ -31,93 +29,6 @@ CODES: dict[str, str] = {
     "too-many-parameters": "A network with more parameters than any machine holds; `arch limits` tells how many.",
 }
 """Codes of problems with a whole network."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One module of the network.
-
-    Attributes:
-        path: Address of the module, and so of its parameters: `blocks.0.mlp`. The root is "".
-        config: Its component.
-        records: Its calls in one pass; none where the input is unknown or it is not used.
-    """
-
-    path: str
-    config: Component
-    records: tuple[Record, ...]
-
-    @property
-    def type(self) -> str:
-        """Registered name."""
-        return self.config.entry.name
-
-    @property
-    def kind(self) -> str:
-        """Registered kind."""
-        return self.config.entry.kind
-
-    @cached_property
-    def children(self) -> tuple[Node, ...]:
-        """The modules directly below, in building order."""
-        return tuple(
-            Node(
-                f"{self.path}.{name}" if self.path else name,
-                part,
-                tuple(call for record in self.records for at, call in record.calls if at == name),
-            )
-            for name, part in self.config.parts.items()
-            if part.entry.kind not in NOT_MODULES
-        )
-
-    def walk(self) -> Iterator[Node]:
-        """This node and everything below it, depth first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
-
-    @property
-    def params(self) -> int:
-        """Number of parameters, parts included."""
-        return count_params(self.config)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Operations by kind, parts included, summed over the calls."""
-        total: dict[str, int] = {}
-        for record in self.records:
-            for kind, count in record.total.items():
-                total[kind] = total.get(kind, 0) + count
-        return total
-
-    @property
-    def input_shape(self) -> Any:
-        """Shape of the first tensor it takes, or None where unknown."""
-        return next((_first_shape(record.inputs[0]) for record in self.records), None)
-
-    @property
-    def output_shape(self) -> Any:
-        """Shape of the (first) tensor it returns, or None where unknown."""
-        return next((_first_shape((record.output,)) for record in self.records), None)
-
-
-def _first_shape(values: Any) -> Shape | None:
-    for value in values:
-        if isinstance(value, Shape):
-            return value
-        if isinstance(value, tuple) and value:
-            return _first_shape(value)
-    return None
-
-
-def count_params(config: Component) -> int:
-    """Number of parameters of a component, parts included. Cached on the frozen config."""
-    cached: int | None = config.__dict__.get("_param_count")
-    if cached is None:
-        own = sum(Shape(shape).size for shape in config.parameters().values())
-        cached = own + sum(count_params(part) for part in config.parts.values())
-        config.__dict__["_param_count"] = cached
-    return cached
 
 
 @dataclass(frozen=True)
@@ -180,7 +91,7 @@ class Plan:
         """
         if self.spec is None:
             return None
-        tape = MemoryTape(width)
+        tape = ReplayTape(width)
         needs_grad = self.root.entry.kind != "network" if input_grad is None else input_grad
         args, kwargs = self.root.inputs(self.spec, Shape((Batch(batch),)))
         return tape.call(self.root, *tape.feed(args, needs_grad=needs_grad), **tape.feed(kwargs, needs_grad=needs_grad))
@@ -264,7 +175,7 @@ def plan_composed(composed: Composed) -> tuple[Plan | None, tuple[Problem, ...]]
         raw = data.get("network")
     root = None
     if raw is not None:
-        root, found = check_tree(raw, prefix)
+        root, found = check_tree(raw, prefix, composed.recall)
         checker.found += found
     problems = _located(checker, composed)
     if root is None or any(problem.severity == "error" for problem in problems):

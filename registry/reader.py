@@ -95,13 +95,22 @@ def read_file(path: str | os.PathLike[str], name: str | None = None) -> Document
         Unreadable: It cannot be opened, or holds no document we accept.
     """
     name = os.fspath(path) if name is None else name
+    return read_bytes(read_raw(path, name), name)
+
+
+def read_raw(path: str | os.PathLike[str], name: str | None = None) -> bytes:
+    """The bytes of a file, at most one beyond the size limit; for the arguments see `read_file`.
+
+    Raises:
+        Unreadable: It cannot be opened.
+    """
     try:
         with open(path, "rb") as stream:
-            raw = stream.read(LIMITS.file_bytes + 1)
+            return stream.read(LIMITS.file_bytes + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         reason = getattr(error, "strerror", None) or str(error)
-        _refuse("unreadable", f"Expected a readable file, got: {clip(reason)}", "check its name and permissions", name)
-    return read_bytes(raw, name)
+        shown = os.fspath(path) if name is None else name
+        _refuse("unreadable", f"Expected a readable file, got: {clip(reason)}", "check its name and permissions", shown)
 
 
 def read_bytes(raw: bytes, name: str) -> Document:

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from operator import itemgetter
 from typing import Any
 
 from registry.errors import Severity
@@ -62,9 +61,10 @@ class Expr:
         text: The expression as written.
         names: The free names it reads, in order of appearance.
         unique: The same as a set.
+        of: Its value for a mapping of names; `KeyError` when one of them has none.
     """
 
-    __slots__ = ("_call", "_pick", "names", "text", "unique")
+    __slots__ = ("names", "of", "text", "unique")
 
     def __init__(self, text: str) -> None:
         """Compile `text`; a syntax error is a bug of ours and raises `SyntaxError` at import."""
@@ -74,15 +74,16 @@ class Expr:
         free = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
         self.names = tuple(dict.fromkeys(n for n in free if n not in bound and n not in HELPERS))
         self.unique = frozenset(self.names)
-        self._call = eval(f"lambda {', '.join(self.names)}: ({text})", HELPERS)
-        self._pick = itemgetter(*self.names) if len(self.names) > 1 else None
+        # Every name is looked up, even one that this time is not needed: a rule that cannot be told is silent.
+        lines = ["def of(names_):", *(f"    {name} = names_[{name!r}]" for name in self.names), f"    return ({text})"]
+        made: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+        exec("\n".join(lines), HELPERS, made)
+        self.of = made["of"]
 
     def __call__(self, names: Mapping[str, Any]) -> Any:
         """Value of the expression; raises `Unknown` when a name has none."""
         try:
-            if self._pick is not None:
-                return self._call(*self._pick(names))
-            return self._call(*[names[name] for name in self.names])
+            return self.of(names)
         except KeyError as error:
             raise Unknown(error.args[0]) from None
 
@@ -120,17 +121,25 @@ class Rule:
         """Compile the condition once."""
         object.__setattr__(self, "_when", Expr(self.when) if self.when else None)
 
-    def check(self, names: Mapping[str, Any]) -> Iterator[Fault]:
+    def check(self, names: Mapping[str, Any]) -> Sequence[Fault]:
         """Every fault of this rule, given the values of all known names."""
         condition: Expr | None = self._when  # type: ignore[attr-defined]
         try:
-            if condition is None or condition(names):
-                yield from self._faults(names)
-        except Unknown:
-            return
+            return self._faults(names) if condition is None or condition.of(names) else ()
+        except (Unknown, KeyError):
+            return ()
 
-    def _faults(self, names: Mapping[str, Any]) -> Iterator[Fault]:
+    def _faults(self, names: Mapping[str, Any]) -> Sequence[Fault]:
         raise NotImplementedError(f"{type(self).__name__} must say what breaks it")  # pragma: no cover
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every name on whose value it depends whether the rule is broken."""
+        condition: Expr | None = self._when  # type: ignore[attr-defined]
+        return self._reads() | (condition.unique if condition else frozenset())
+
+    def _reads(self) -> frozenset[str]:
+        raise NotImplementedError(f"{type(self).__name__} must say what it reads")  # pragma: no cover
 
     @property
     def statement(self) -> str:
@@ -153,14 +162,14 @@ class Divides(Rule):
     multiples: tuple[str, ...]
     at: str = ""
 
-    def _faults(self, names: Mapping[str, Any]) -> Iterator[Fault]:
+    def _faults(self, names: Mapping[str, Any]) -> Sequence[Fault]:
         if self.divisor not in names:
             raise Unknown(self.divisor)
         divisor = names[self.divisor]
         known = {name: names[name] for name in self.multiples if name in names}
         broken = {name: value for name, value in known.items() if divisor and value % divisor}
         if not broken:
-            return
+            return ()
         written = names.get("__written__", ())
         blame = self.at or (next(iter(broken)) if len(broken) == 1 and next(iter(broken)) in written else self.divisor)
         if self.divisor not in written and any(name in written for name in broken) and not self.at:
@@ -169,12 +178,14 @@ class Divides(Rule):
         message = f"Expected {' and '.join(broken)} to be divisible by {self.divisor}={divisor}, got {got}"
         if blame == self.divisor:
             legal = _near(divisors(math.gcd(*known.values())), divisor)
-            yield Fault(blame, message, f"try {self.divisor}: {legal}", (self.divisor, *broken))
         else:
             value = broken[blame] if blame in broken else next(iter(broken.values()))
             below, above = value // divisor * divisor, -(-value // divisor) * divisor
             legal = " or ".join(str(v) for v in (below, above) if v > 0)
-            yield Fault(blame, message, f"try {blame}: {legal}", (self.divisor, *broken))
+        return (Fault(blame, message, f"try {blame}: {legal}", (self.divisor, *broken)),)
+
+    def _reads(self) -> frozenset[str]:
+        return frozenset((self.divisor, *self.multiples))
 
     def _statement(self) -> str:
         return f"{self.divisor} divides {', '.join(self.multiples)}"
@@ -192,16 +203,21 @@ class Equals(Rule):
         super().__post_init__()
         object.__setattr__(self, "_value", Expr(self.value))
 
-    def _faults(self, names: Mapping[str, Any]) -> Iterator[Fault]:
+    def _faults(self, names: Mapping[str, Any]) -> Sequence[Fault]:
         expression: Expr = self._value  # type: ignore[attr-defined]
-        expected = expression(names)
+        expected = expression.of(names)
         if self.name not in names:
             raise Unknown(self.name)
         got = names[self.name]
-        if got != expected:
-            because = "" if self.value == str(expected) else f" (= {self.value})"
-            message = f"Expected {self.name} to be {say(expected)}{because}, got {say(got)}"
-            yield Fault(self.name, message, f"set {self.name}: {say(expected)}", expression.names)
+        if got == expected:
+            return ()
+        because = "" if self.value == str(expected) else f" (= {self.value})"
+        message = f"Expected {self.name} to be {say(expected)}{because}, got {say(got)}"
+        return (Fault(self.name, message, f"set {self.name}: {say(expected)}", expression.names),)
+
+    def _reads(self) -> frozenset[str]:
+        expression: Expr = self._value  # type: ignore[attr-defined]
+        return expression.unique | {self.name}
 
     def _statement(self) -> str:
         return f"{self.name} = {self.value}"
@@ -230,17 +246,21 @@ class Require(Rule):
         for text in (self.message, self.hint):
             _placeholders(text)
 
-    def _faults(self, names: Mapping[str, Any]) -> Iterator[Fault]:
+    def _faults(self, names: Mapping[str, Any]) -> Sequence[Fault]:
         condition: Expr = self._condition  # type: ignore[attr-defined]
-        if condition(names):
-            return
+        if condition.of(names):
+            return ()
         message = self.message
         if message:
             message = fill(message, names)
         else:
             got = ", ".join(f"{name}={say(names[name])}" for name in condition.names)
             message = f"Expected {self.condition}, got {got}"
-        yield Fault(self.at, message, fill(self.hint, names, digits=17), condition.names)
+        return (Fault(self.at, message, fill(self.hint, names, digits=17), condition.names),)
+
+    def _reads(self) -> frozenset[str]:
+        condition: Expr = self._condition  # type: ignore[attr-defined]
+        return condition.unique
 
     def _statement(self) -> str:
         return self.condition

@@ -57,14 +57,19 @@ class Follows:
     also: Expr | None = None
     binding: str = ""
 
-    def agrees(self, got: Any, expected: Any, names: Mapping[str, Any]) -> bool:
+    def agrees(self, got: Any, expected: Any, values: Mapping[str, Any], facts: Mapping[str, Any]) -> bool:
         """Whether a written value says the same; a list of equal extents says the same as one extent."""
         if got == expected or (isinstance(got, tuple) and set(got) == {expected}):
             return True
         try:
-            return self.also is not None and bool(got == self.also(names))
+            return self.also is not None and bool(got == self.also({**values, **facts}))
         except Unknown:
             return False
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every name on whose value it depends what is expected."""
+        return self.value.unique | (self.also.unique if self.also else frozenset())
 
     @property
     def severity(self) -> Severity:
@@ -95,6 +100,11 @@ class Slot:
     many: bool
     default: Any
     when: Expr | None = None
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Every name on whose value it depends what the child is given."""
+        return frozenset().union(*(expr.unique for expr in (*self.gives.values(), self.when) if expr))
 
 
 def follows(
@@ -176,6 +186,12 @@ class InputSpec:
 
 
 _C = TypeVar("_C", bound="Component")
+# The slots of a pydantic model. Set through their descriptors they pass by its `__setattr__`, in half the time that
+# `object.__setattr__` takes.
+_SET_DICT, _SET_FIELDS_SET, _SET_EXTRA, _SET_PRIVATE = (
+    BaseModel.__dict__[f"__{name}__"].__set__
+    for name in ("dict", "pydantic_fields_set", "pydantic_extra", "pydantic_private")
+)
 
 
 class Component(BaseModel):
@@ -222,6 +238,22 @@ class Component(BaseModel):
         """Own buffers, persistent or not: name -> shape."""
         return {}
 
+    def state(self) -> Mapping[str, tuple[int, ...]]:
+        """Recurrent state of one sequence, that of the parts: name -> shape, of complex numbers.
+
+        A component that overrides this speaks for its parts too.
+        """
+        return {f"{at}.{name}": shape for at, part in self.parts.items() for name, shape in part.state().items()}
+
+    def state_bytes(self, batch: int = 1, *, width: int = 4) -> int:
+        """Bytes of the recurrent states of `batch` sequences; 0 where there is no recurrence.
+
+        Args:
+            batch: Number of sequences.
+            width: Bytes of one number of parameters. States are complex, of at least single precision.
+        """
+        return batch * 2 * max(width, 4) * sum(Shape(shape).size for shape in self.state().values())
+
     # ---- what it does ---------------------------------------------------------------------------------------
 
     def input_spec(self) -> InputSpec | None:
@@ -263,11 +295,11 @@ class Component(BaseModel):
     @classmethod
     def trusted(cls: type[_C], values: dict[str, Any]) -> _C:
         """A component of values that were checked before: `model_construct` without its second look at every field."""
-        component = cls.__new__(cls)
-        object.__setattr__(component, "__dict__", values)
-        object.__setattr__(component, "__pydantic_fields_set__", set(values))
-        object.__setattr__(component, "__pydantic_extra__", None)
-        object.__setattr__(component, "__pydantic_private__", None)
+        component = object.__new__(cls)
+        _SET_DICT(component, values)
+        _SET_FIELDS_SET(component, set(values))
+        _SET_EXTRA(component, None)
+        _SET_PRIVATE(component, None)
         return component
 
     def to_dict(self) -> dict[str, Any]:
@@ -297,14 +329,14 @@ class Fields:
         plain: Every field but the slots.
         follows: Those of them whose value follows from facts.
         slots: Children, each after the ones its facts mention.
-        names: Names of all fields.
+        keys: What may be written: the names of all fields, and `type`.
         defaults: Values of plain fields that may be left out.
     """
 
     plain: Mapping[str, FieldInfo]
     follows: Mapping[str, Follows]
     slots: Mapping[str, Slot]
-    names: frozenset[str]
+    keys: frozenset[str]
     defaults: Mapping[str, Any]
 
 
@@ -327,7 +359,7 @@ def fields_of(schema: type[Component]) -> Fields:
             plain=plain,
             follows={name: mark for name, mark in marks.items() if isinstance(mark, Follows)},
             slots=dict(sorted(slots.items(), key=lambda item: _depth(item[0], slots))),
-            names=frozenset(schema.model_fields),
+            keys=frozenset((*schema.model_fields, "type")),
             defaults={n: i.get_default(call_default_factory=True) for n, i in plain.items() if not i.is_required()},
         )
     return _FIELDS[schema]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+_ITEM = tuple.__getitem__
+
 
 class Batch(int):
     """The batch extent: an integer in arithmetic, `"B"` when printed."""
@@ -33,8 +35,8 @@ class Shape(tuple[int, ...]):
         return type(self)(extents)
 
     def __getitem__(self, index: Any) -> Any:
-        item = super().__getitem__(index)
-        return type(self)(item) if isinstance(item, tuple) else item
+        item = _ITEM(self, index)
+        return type(self)(item) if type(item) is tuple else item
 
     @property
     def labels(self) -> list[int | str]:
@@ -57,7 +59,10 @@ def joined(left: Shape, right: Shape) -> Shape:
     kind = Shape if left.needs_grad or right.needs_grad else Constant
     if len(left) < len(right):
         left, right = right, left
-    return kind(left if left == right else map(max, left, (1,) * (len(left) - len(right)) + tuple(right)))
+    more = len(left) - len(right)
+    if left[more:] != right:
+        return kind((*left[:more], *map(max, left[more:], right)))
+    return left if type(left) is kind else kind(left)
 
 
 def shape(*extents: int) -> Shape:

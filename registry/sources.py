@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
+from functools import cache, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Union
 
@@ -16,7 +17,7 @@ from registry.compose import from_mapping
 from registry.errors import Problem, Unreadable, clip
 from registry.limits import LIMITS
 from registry.names import did_you_mean, natural
-from registry.reader import Document, read_file
+from registry.reader import Document, read_bytes, read_file, read_raw
 
 GROUP = "arch.presets"
 """Entry-point group of third-party presets: each entry names a package that holds `*.yaml` files."""
@@ -44,10 +45,39 @@ def presets() -> dict[str, Path]:
 
 
 def _folder(package: str) -> dict[str, Path]:
-    spec = importlib.util.find_spec(package)
-    roots = list(spec.submodule_search_locations or ()) if spec else []
-    files = [path for root in roots for path in Path(root).glob("*.yaml")]
+    files = [path for root in _roots(package) for path in Path(root).glob("*.yaml")]
     return {path.stem: path for path in sorted(files, key=lambda path: natural(path.stem))}
+
+
+def _roots(package: str) -> list[str]:
+    spec = importlib.util.find_spec(package)
+    return list(spec.submodule_search_locations or ()) if spec else []
+
+
+@cache
+def _own_roots() -> list[str]:
+    return _roots("presets")
+
+
+def _own(name: str) -> Path | None:
+    """The file of a preset of ours, looked for by its name alone."""
+    file = f"{name}.yaml"
+    return next((Path(root, file) for root in reversed(_own_roots()) if file in os.listdir(root)), None)
+
+
+@lru_cache(maxsize=64)
+def _parsed(raw: bytes, name: str) -> Document:
+    """A preset is parsed once, as long as its file says the same: others extend it."""
+    return read_bytes(raw, name)
+
+
+def _read_preset(path: Path) -> Document:
+    """Read the file of a preset.
+
+    Raises:
+        Unreadable: It cannot be opened, or holds no document we accept.
+    """
+    return _parsed(read_raw(path), os.fspath(path))
 
 
 def documents(source: Source) -> list[Document]:
@@ -84,7 +114,7 @@ def _open(source: Source) -> Document:
     text = os.fspath(source)
     if _is_path(text):
         return read_file(text)
-    return read_file(_preset(text))
+    return _read_preset(_preset(text))
 
 
 def _is_path(text: str) -> bool:
@@ -101,9 +131,10 @@ def _preset(name: str) -> Path:
 
 def _find(name: str) -> tuple[Path | None, str]:
     """The file of a preset, or a hint. Installed packages are searched only for a name that is not ours."""
-    known = _folder("presets")
-    if name not in known:
-        known = presets()
+    own = _own(name)
+    if own is not None:
+        return own, ""
+    known = presets()
     if name in known:
         return known[name], ""
     return None, did_you_mean(name, known) or "arch presets lists them; a path ends in .yaml"
@@ -115,7 +146,7 @@ def _parent(child: Document) -> Document:
     if not name.endswith((".yaml", ".yml")):
         path, hint = _find(name)
         if path is not None:
-            return read_file(path)
+            return _read_preset(path)
         message = f"Expected the name of a preset, got {clip(name)!r}"
         raise Unreadable([_at_extends(child, "unknown-preset", message, hint)])
     relative = PurePosixPath(name)

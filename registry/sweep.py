@@ -19,11 +19,12 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from registry.compose import compose
+from registry.compose import Layers
 from registry.cost import Counting, cost
 from registry.errors import CostUnknown, InvalidConfig, Problem, Unreadable, clip
 from registry.plan import Plan, plan_composed
 from registry.reader import Document, parse_value
+from registry.recall import Recall
 from registry.sources import Source, documents
 
 MAX_POINTS = 100_000
@@ -48,6 +49,7 @@ class Point:
         params: Number of parameters, None where invalid.
         flops: The figure of the convention, None where invalid.
         kinds: Operations by kind, in FLOPs.
+        memory: Bytes, as of `Cost.memory`.
     """
 
     preset: str
@@ -56,6 +58,7 @@ class Point:
     params: int | None = None
     flops: int | None = None
     kinds: Mapping[str, int] | None = None
+    memory: Mapping[str, int] | None = None
 
     @property
     def valid(self) -> bool:
@@ -87,11 +90,10 @@ class Crossover:
 
 
 class Base:
-    """A preset, read once, to be varied many times.
+    """A preset, read and merged once, to be varied many times. What no variation changes is checked once.
 
     Attributes:
         name: What the preset is called in results.
-        overrides: Overrides that every variation has.
     """
 
     def __init__(self, source: Source, overrides: Sequence[str] = ()) -> None:
@@ -100,27 +102,35 @@ class Base:
         Raises:
             Unreadable: there is no such source, or it is no YAML we accept.
         """
-        self.overrides = tuple(overrides)
-        self._documents = documents(source)
-        self.name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else _name(self._documents[-1])
+        chain = documents(source)
+        self._layers = Layers(chain, overrides, recall=Recall())
+        self.name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else _name(chain[-1])
 
     def plan(self, values: Mapping[str, Any]) -> tuple[Plan | None, tuple[Problem, ...]]:
         """The plan with some values overridden, or None and what is wrong."""
-        overrides = [override(key, value) for key, value in values.items()]
         try:
-            return plan_composed(compose(self._documents, (*self.overrides, *overrides)))
+            return plan_composed(self._layers.compose([override(key, value) for key, value in values.items()]))
         except InvalidConfig as refused:
             return None, tuple(refused.problems)
 
-    def point(self, values: Mapping[str, Any], **counting: Unpack[Counting]) -> Point:
-        """Check and cost one variation."""
+    def point(
+        self, values: Mapping[str, Any], footprint: Counting | None = None, **counting: Unpack[Counting]
+    ) -> Point:
+        """Check and cost one variation.
+
+        Args:
+            values: Override key -> value.
+            footprint: Arguments of `cost` for the memory, where they are not those of the operations.
+            counting: Arguments of `cost`.
+        """
         plan, problems = self.plan(values)
         errors = tuple(problem for problem in problems if problem.severity == "error")
         if plan is None or errors:
             return Point(self.name, values, errors)
         try:
             found = cost(plan, **counting)
-            return Point(self.name, values, (), found.params, found.flops, found.kinds)
+            memory = (found if footprint is None else cost(plan, **footprint)).memory
+            return Point(self.name, values, (), found.params, found.flops, found.kinds, memory)
         except CostUnknown as unknown:
             return Point(self.name, values, (Problem("cost-unknown", str(unknown)),))
 

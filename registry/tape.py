@@ -14,8 +14,10 @@ bare numbers (`elementwise`, `transcendental`, `reduction`, `complex`) have no d
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 from registry.errors import CostUnknown
@@ -53,7 +55,7 @@ class Record:
         self.config = config
         self.inputs = inputs
         self.output: Any = None
-        self.counts: dict[str, int] = {}
+        self.counts: defaultdict[str, int] = defaultdict(int)
         self.transforms: dict[tuple[int, ...], int] = {}
         self.calls: list[tuple[str, Record]] = []
         self._total: dict[str, int] | None = None
@@ -62,12 +64,18 @@ class Record:
     def total(self) -> dict[str, int]:
         """Operations by kind, parts included."""
         if self._total is None:
-            total = dict(self.counts)
-            for _, call in self.calls:
-                for kind, count in call.total.items():
-                    total[kind] = total.get(kind, 0) + count
-            self._total = total
+            self._total = self._sum() if self.calls else self.counts
         return self._total
+
+    def _sum(self) -> dict[str, int]:
+        times: dict[Record, int] = {}  # equal calls share their record
+        for _, call in self.calls:
+            times[call] = times.get(call, 0) + 1
+        total = dict(self.counts)
+        for call, often in times.items():
+            for kind, count in call.total.items():
+                total[kind] = total.get(kind, 0) + often * count
+        return total
 
     @property
     def ffts(self) -> dict[tuple[int, str], int]:
@@ -101,29 +109,35 @@ class Tape:
 
     def call(self, config: Component, *args: Any, **kwargs: Any) -> Record:
         """Run `config` and return its record. Equal calls of one config are run once and share the record."""
+        return self._call(config, args, kwargs)
+
+    def _call(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Record:
         key = self._key(config, args, kwargs)
         record = self._done.get(key)
         if record is None:
-            record = Record(config, (args, kwargs))
-            method = getattr(config, self.method, None)
-            if method is None:
-                raise CostUnknown(
-                    f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
-                )
-            self._open.append(record)
-            record.output = method(self, *args, **kwargs)
-            self._open.pop()
-            self._done[key] = record
+            record = self._done[key] = self._execute(config, args, kwargs)
         return record
 
     def _key(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What calls that share a record have in common."""
-        return id(config), args, tuple(kwargs.items())
+        return id(config), args, *kwargs.items()
+
+    def _execute(self, config: Component, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Record:
+        method = getattr(config, self.method, None)
+        if method is None:
+            raise CostUnknown(
+                f"Expected every component to have a published FLOP formula, got none for {config.entry.name}"
+            )
+        record = Record(config, (args, kwargs))
+        self._open.append(record)
+        record.output = method(self, *args, **kwargs)
+        self._open.pop()
+        return record
 
     def run(self, part: str, *args: Any, **kwargs: Any) -> Any:
         """Call the part of this name of the component now running; returns its output shapes."""
         owner = self._open[-1]
-        record = self.call(owner.config.parts[part], *args, **kwargs)
+        record = self._call(owner.config.parts[part], args, kwargs)
         owner.calls.append((part, record))
         return record.output
 
@@ -139,8 +153,7 @@ class Tape:
 
     def _count(self, kind: str, count: int) -> None:
         if count:
-            counts = self._open[-1].counts
-            counts[kind] = counts.get(kind, 0) + count
+            self._open[-1].counts[kind] += count
 
     # ---- bare numbers ---------------------------------------------------------------------------------------
 
@@ -168,15 +181,16 @@ class Tape:
 
     def matmul(self, left: Shape, right: Shape) -> Shape:
         """Products (*B, M, K) @ (*B, K, N): returns (*B, M, N), 2 FLOPs a multiply-add. `right` may lack the *B."""
-        self._count("matmul", 2 * left.size * right[-1])
+        self._open[-1].counts["matmul"] += 2 * prod(left) * right[-1]
         return Shape((*left[:-1], right[-1]))
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
-        outputs = x.size // x[-1] * out_features
-        self._count("matmul", 2 * outputs * x[-1])
+        outputs = prod(x[:-1]) * out_features
+        counts = self._open[-1].counts
+        counts["matmul"] += 2 * outputs * x[-1]
         if bias:
-            self._count("bias", outputs)
+            counts["bias"] += outputs
         return Shape((*x[:-1], out_features))
 
     def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
@@ -189,9 +203,11 @@ class Tape:
             groups: Number of groups of channels.
             bias: One more per output element.
         """
-        self._count("conv", 2 * output.size * (x[1] // groups) * math.prod(kernel))
+        outputs = prod(output)
+        counts = self._open[-1].counts
+        counts["conv"] += 2 * outputs * (x[1] // groups) * prod(kernel)
         if bias:
-            self._count("bias", output.size)
+            counts["bias"] += outputs
         return output
 
     def conv_transpose(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
@@ -204,9 +220,10 @@ class Tape:
             groups: Number of groups of channels.
             bias: One more per output element.
         """
-        self._count("conv", 2 * x.size * (output[1] // groups) * math.prod(kernel))
+        counts = self._open[-1].counts
+        counts["conv"] += 2 * prod(x) * (output[1] // groups) * prod(kernel)
         if bias:
-            self._count("bias", output.size)
+            counts["bias"] += prod(output)
         return output
 
     def attention(self, query: Shape, key: Shape, value: Shape) -> Shape:
@@ -220,28 +237,39 @@ class Tape:
         Returns:
             (B, H, T, d).
         """
-        scores = query.size // query[-1] * key[-2]
-        self._count("matmul", 4 * scores * query[-1])
-        self._count("elementwise", scores)
-        self._count("softmax", 5 * scores - 2 * (query.size // query[-1]))
-        return Shape(query)
+        rows = prod(query[:-1])
+        scores = rows * key[-2]
+        counts = self._open[-1].counts
+        counts["matmul"] += 4 * scores * query[-1]
+        counts["elementwise"] += scores
+        counts["softmax"] += 5 * scores - 2 * rows
+        return query
 
     # ---- functions of single numbers, and of pairs ------------------------------------------------------------
 
     def pointwise(self, function: str, x: Shape) -> Shape:
         """One operation per element; `function` is one of `POINTWISE`."""
-        self._count(POINTWISE[function], x.size)
+        self._open[-1].counts[POINTWISE[function]] += prod(x)
         return x
 
-    def function(self, count: int, forward: Mapping[str, int], backward: Mapping[str, int]) -> None:
-        """`count` values of a function whose operations are given, by kind, for its value and for its gradient."""
+    def function(
+        self, count: int, forward: Mapping[str, int], backward: Mapping[str, int], *, kept: bool = False
+    ) -> None:
+        """`count` values of a function whose operations are given, by kind, for its value and for its gradient.
+
+        Args:
+            count: Number of values.
+            forward: Kind -> operations of one value.
+            backward: Kind -> operations of its gradient.
+            kept: What it keeps, reads and writes is said beside it, by `keep` and `join`.
+        """
         for kind, operations in forward.items():
             self._count(kind, count * operations)
 
     def multiply(self, left: Shape, right: Shape) -> Shape:
         """Elementwise product of tensors that broadcast."""
         output = joined(left, right)
-        self._count("elementwise", output.size)
+        self._open[-1].counts["elementwise"] += prod(output)
         return output
 
     def divide(self, left: Shape, right: Shape) -> Shape:
@@ -251,7 +279,7 @@ class Tape:
     def plus(self, left: Shape, right: Shape) -> Shape:
         """Elementwise sum of tensors that broadcast."""
         output = joined(left, right)
-        self._count("elementwise", output.size)
+        self._open[-1].counts["elementwise"] += prod(output)
         return output
 
     def minus(self, left: Shape, right: Shape) -> Shape:
@@ -261,12 +289,12 @@ class Tape:
     def complex_multiply(self, left: Shape, right: Shape) -> Shape:
         """Elementwise product of complex tensors that broadcast: 6 per element."""
         output = joined(left, right)
-        self._count("complex", 6 * output.size)
+        self._open[-1].counts["complex"] += 6 * prod(output)
         return output
 
     def rotate(self, x: Shape) -> Shape:
         """Rotary positions, x cos + turned x sin, half of turned x negated: 3.5 per element."""
-        self._count("elementwise", 3 * x.size + x.size // 2)
+        self._open[-1].counts["elementwise"] += 3 * prod(x) + prod(x) // 2
         return x
 
     def fan_out(self, x: Shape, uses: int = 2) -> Shape:
@@ -279,11 +307,17 @@ class Tape:
 
     def join(self, x: Shape, *more: Shape, output: Shape) -> Shape:
         """A new tensor of the shape `output`, put together from others, or padded."""
-        return next((part for part in (x, *more) if part.needs_grad), x).view(*output)
+        if not x.needs_grad:
+            x = next((part for part in more if part.needs_grad), x)
+        return x.view(*output)
+
+    def pad(self, x: Shape, output: Shape) -> Shape:
+        """`x` with zeros around it, in the shape `output`."""
+        return x.view(*output)
 
     def transpose(self, x: Shape, axes: Sequence[int]) -> Shape:
         """A view with the axes in another order."""
-        return x.view(*[x[axis] for axis in axes])
+        return type(x)([x[axis] for axis in axes])
 
     def precise(self, x: Shape) -> Shape:
         """`x` in float32 if its type is less precise."""
@@ -316,7 +350,11 @@ class Tape:
         return x.view(*output)
 
     def unused(self, x: Shape) -> Shape:
-        """`x` as the operand of something that reaches no output that has a gradient."""
+        """`x` as the operand of something that reaches no output that has a gradient.
+
+        Autograd learns that when the result is dropped, and has kept its operands until then: the memory tape counts
+        them.
+        """
         return x
 
     def keep(self, *tensors: Shape) -> None:
@@ -326,28 +364,30 @@ class Tape:
 
     def mean(self, x: Shape, output: Shape) -> Shape:
         """Means of `x`, of the shape `output`: one operation per input."""
-        self._count("reduction", x.size)
+        self._open[-1].counts["reduction"] += prod(x)
         return x.view(*output)
 
     def norm(self, x: Shape, output: Shape) -> Shape:
         """2-norms of `x`, of the shape `output`: two operations per input."""
-        self._count("reduction", 2 * x.size)
+        self._open[-1].counts["reduction"] += 2 * prod(x)
         return x.view(*output)
 
     def normalise(self, x: Shape, axis: int = -1) -> Shape:
         """X / max(norm of x along `axis`, a lower bound)."""
         axis %= len(x)
-        norms = self.norm(x, x[:axis] + (1, *x[axis + 1 :]))
+        norms = self.norm(x, x.view(*x[:axis], 1, *x[axis + 1 :]))
         return self.divide(self.fan_out(x), self.pointwise("clamp_min", norms))
 
     def rms_norm(self, x: Shape, rows: int, channels: int) -> Shape:
         """RMS norm of `rows` rows: square, mean, + eps, rsqrt, times the root, times one of `channels` factors."""
-        self._count("reduction", x.size)
-        self._count("elementwise", 3 * x.size + rows)
-        self._count("transcendental", rows)
-        return Shape(x)
+        size = prod(x)
+        counts = self._open[-1].counts
+        counts["reduction"] += size
+        counts["elementwise"] += 3 * size + rows
+        counts["transcendental"] += rows
+        return x
 
-    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int) -> Shape:
+    def centred_norm(self, x: Shape, rows: int, channels: int, affine: int, *, channels_first: bool = False) -> Shape:
         """Layer or group norm of `rows` rows: mean, difference, square, mean, + eps, rsqrt, product, scale and shift.
 
         Args:
@@ -355,15 +395,18 @@ class Tape:
             rows: Number of things normalised.
             channels: Length of scale and shift.
             affine: 0 for neither, 1 for the scale, 2 for both.
+            channels_first: Whether it is a group norm of (B, C, *N).
         """
-        self._count("reduction", 2 * x.size)
-        self._count("elementwise", (3 + affine) * x.size + rows)
-        self._count("transcendental", rows)
-        return Shape(x) if affine else x
+        size = prod(x)
+        counts = self._open[-1].counts
+        counts["reduction"] += 2 * size
+        counts["elementwise"] += (3 + affine) * size + rows
+        counts["transcendental"] += rows
+        return x
 
     def softmax(self, x: Shape) -> Shape:
         """Softmax over the last axis: 5 n - 2 r."""
-        self._count("softmax", 5 * x.size - 2 * (x.size // x[-1]))
+        self._open[-1].counts["softmax"] += 5 * prod(x) - 2 * (prod(x) // x[-1])
         return x
 
     # ---- transforms -------------------------------------------------------------------------------------------
@@ -379,19 +422,19 @@ class Tape:
             Half spectra (*B, F_1, ..., F_D // 2 + 1), complex.
         """
         signals = x[: len(x) - len(lengths)]
-        self._transform(signals.size, lengths)
+        self._transform(prod(signals), lengths)
         return Shape((*signals, *lengths[:-1], lengths[-1] // 2 + 1))
 
     def irfft(self, spectrum: Shape, lengths: Sequence[int]) -> Shape:
         """The inverse of `rfft`, and as many operations: half spectra to real signals (*B, *F)."""
         signals = spectrum[: len(spectrum) - len(lengths)]
-        self._transform(signals.size, lengths)
+        self._transform(prod(signals), lengths)
         return Shape((*signals, *lengths))
 
     def _transform(self, count: int, lengths: Sequence[int]) -> None:
-        transforms, points = self._open[-1].transforms, tuple(lengths)
-        transforms[points] = transforms.get(points, 0) + count
-        self._count("fft", count * nominal_rfft(points))
+        record, points = self._open[-1], tuple(lengths)
+        record.transforms[points] = record.transforms.get(points, 0) + count
+        record.counts["fft"] += count * nominal_rfft(points)
 
     def published(self, count: int) -> None:
         """`count` FLOPs by the reference library's own formula (only inside `flop_count` methods)."""
@@ -409,7 +452,7 @@ def passes(lengths: tuple[int, ...]) -> tuple[Pass, ...]:
     Real ones on the last axis, complex ones on the others, of the half spectrum.
     """
     *outer, last = lengths
-    half, points = last // 2 + 1, math.prod(outer)
+    half, points = last // 2 + 1, prod(outer)
     return (((last, "real"), points), *(((length, "complex"), points // length * half) for length in outer))
 
 
@@ -421,8 +464,8 @@ def nominal_rfft(lengths: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=4096)
 def complex_fft(lengths: tuple[int, ...]) -> int:
-    """FLOPs of one N-d transform by the price of a complex one over the whole spectrum: about 5 P log2 P of P points."""
-    points = math.prod(lengths)
+    """FLOPs of one N-d transform as a complex one over the whole spectrum: about 5 P log2 P of P points."""
+    points = prod(lengths)
     return sum(nominal_fft(length, "complex") * (points // length) for length in lengths)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from unittest import mock
 
 import pytest
 
 import registry
-from registry.rules import Divides, Equals, Expr, Require, Rule, Unknown, _placeholders, divisors, exact
+from registry.rules import Divides, Equals, Expr, Fault, Require, Rule, Unknown, _placeholders, divisors, exact
 from registry.schema import fields_of
 
 SCHEMAS = {name: registry.get(name).schema for name in registry.names()}
@@ -54,6 +57,38 @@ def test_followed_values_speak_of_facts(name: str) -> None:
         for fact, expr in slot.gives.items():
             known = FACTS | set(SCHEMAS[name].model_fields) | {"key"}
             assert set(expr.names) <= known, f"{field} gives {fact}"
+
+
+class _Watched(dict[str, Any]):
+    """Names that notes which of them are asked for."""
+
+    asked: set[str]
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.asked.add(str(name))
+        return super().__contains__(name)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_rules_say_all_that_they_read(name: str) -> None:
+    original = Rule.check
+
+    def check(rule: Rule, names: Mapping[str, Any]) -> Sequence[Fault]:
+        watched = _Watched(names)
+        watched.asked = set()
+        faults = original(rule, watched)
+        if not faults:  # the words of a fault may read more
+            assert watched.asked <= rule.reads, rule
+        return faults
+
+    cases = importlib.import_module(registry.get(name).source.replace(".schema", ".cases"))
+    with mock.patch.object(Rule, "check", check):
+        for case in [*cases.CASES, *cases.INVALID]:
+            registry.check(getattr(case, "document", case.config))
 
 
 def test_exact_is_unknown_where_it_is_no_whole_number() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,17 @@ import pytest
 
 import registry
 from registry import sweep as module
+from registry.blame import check_tree
 from registry.breakdown import By, breakdown
+from registry.check import Scope
+from registry.compose import compose
 from registry.cost import CONVENTIONS, DTYPE_BYTES, cost
-from registry.errors import Unreadable
-from registry.plan import load
+from registry.errors import InvalidConfig, Problem, Unreadable
+from registry.plan import Plan, load, plan_composed
+from registry.recall import ROOM, Part, Recall
+from registry.sources import documents
 from registry.sweep import Base, Point, count, crossovers, override, parse_axis, sweep
+from tests.faults import BASES, FAULTS, changed
 
 MLP: dict[str, Any] = {"network": {"type": "mlp", "dim": 6, "activation": "gelu"}, "input": {"shape": [5, 6]}}
 
@@ -52,6 +60,7 @@ def test_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     points = sweep(["vit5_hybrid"], {"num_classes": [10, 20, 30]})
     monkeypatch.setattr(module, "documents", None)
     monkeypatch.setattr("registry.sources.read_file", None)
+    monkeypatch.setattr("registry.sources.read_raw", None)
     assert [point.valid for point in points] == [True] * 3
 
 
@@ -90,6 +99,134 @@ def test_a_base_is_not_changed_by_its_variations() -> None:
     base.point({"hidden_dim": 192, "layer_types.H.mlp.expansion_factor": 2.0})
     assert base.point({}) == before
     assert before.flops == cost(load("vit5_hybrid")).flops
+
+
+# ---- what points share ------------------------------------------------------------------------------------------
+
+PRESETS = ("vit5_full_attention", "vit5_full_hyena", "vit5_hybrid", "vit5_hybrid_ha_film", "s4d_attention_language")
+VALUES: list[Any] = [1, 2, 4, 7, 8, 12, 14, 16, 64, 192, 384, 390, 0, -1, True, False, 1.0, 0.5, None]
+VALUES += ["gelu", "rms_norm", "identity", "H", "HA", "a b", [1, 2], [], {"type": "rms_norm"}, {"type": "silu", "x": 1}]
+VALUES += ["???", "${network.hidden_dim}", "${network.nothing}"]
+
+
+def _alone(source: Any, values: dict[str, Any]) -> tuple[Plan | None, tuple[Problem, ...]]:
+    """The same point, from the files, by nothing that other points have seen."""
+    overrides = [override(key, value) for key, value in values.items()]
+    try:
+        return plan_composed(compose(documents(source), overrides))
+    except InvalidConfig as refused:
+        return None, tuple(refused.problems)
+
+
+def _same(base: Base, source: Any, values: dict[str, Any], *, costs: bool = True) -> bool:
+    """Whether a point is what it would be alone, to the last word and operation; whether it is valid."""
+    (mine, said), (plan, problems) = base.plan(values), _alone(source, values)
+    assert said == problems, values
+    assert (mine is None) == (plan is None)
+    if mine is None or plan is None:
+        return False
+    assert repr(mine.root.to_dict()) == repr(plan.root.to_dict()), values
+    assert (mine.name, mine.summary, mine.spec) == (plan.name, plan.summary, plan.spec)
+    if costs and plan.spec is not None and not any(problem.severity == "error" for problem in problems):
+        assert cost(mine).to_dict() == cost(plan).to_dict(), values
+    return True
+
+
+def _keys(config: Any, path: str = "") -> Iterator[str]:
+    """Every key that can be overridden, and some that are misspelt."""
+    for key, value in config.items() if isinstance(config, dict) else ():
+        yield f"{path}{key}"
+        yield from _keys(value, f"{path}{key}.")
+    if path.count(".") == 2:
+        yield f"{path}misspelt"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_points_of_one_base_do_not_see_each_other(preset: str) -> None:
+    rng = random.Random(f"points-{preset}")
+    base, keys = Base(preset), list(_keys(load(preset).root.to_dict()))
+    axes = [key for key in keys if "." not in key]
+    valid = 0
+    for round_ in range(100):
+        chosen = rng.sample(keys, rng.choice((0, 1, 1, 2))) + rng.sample(axes, rng.choice((0, 1, 2)))
+        valid += _same(base, preset, {key: rng.choice(VALUES) for key in chosen}, costs=round_ % 4 == 0)
+    assert valid >= 5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_points_of_a_grid_do_not_see_each_other(preset: str) -> None:
+    base = Base(preset, ["network.hidden_dim=96"])
+    grid = {"network.hidden_dim": [48, 96, 100, 144], "image_size": [112, 224, 230], "patch_size": [8, 16]}
+    for number, values in enumerate(itertools.product(*grid.values())):
+        _same(base, preset, dict(zip(grid, values, strict=True)), costs=number % 5 == 0)
+
+
+def test_equal_values_of_different_types_are_not_the_same() -> None:
+    net = {"network": {"type": "mlp", "dim": 6, "activation": "gelu", "dropout": {"type": "dropout", "p": 0.0}}}
+    base = Base(net)
+    for values in [{"bias": True}, {"bias": 1}, {"dim": 6.0}, {"dim": 6}, {"dim": True}, {"expansion_factor": 1}] * 3:
+        _same(base, net, values)
+
+
+def test_what_is_right_is_remembered_and_what_is_not_is_looked_at_again() -> None:
+    raw: Any = compose(documents("vit5_hybrid")).data["network"]
+    recall = Recall()
+    roots: list[Any] = [check_tree({**raw, "num_classes": n}, ("network",), recall)[0] for n in (10, 20, 30, 40)]
+    blocks = [root.layer_types for root in roots]
+    assert blocks[3]["H"] is blocks[2]["H"]
+    assert blocks[3]["H"] == blocks[0]["H"]
+    warned = {**raw, "patch_size": 8}
+    found = [check_tree(warned, ("network",), recall)[1] for _ in range(4)]
+    assert [[each.problem.code for each in one] for one in found] == [["omega-extent"]] * 4
+
+
+def test_a_part_under_other_facts_is_another() -> None:
+    entry = registry.get("rms_norm")
+    part, component, nodes = Part("rms_norm", ("norm",)), entry.schema(dim=1), [((), entry.schema)]
+    scope = Scope({"hidden_dim": 1, "elsewhere": 2})
+    for _ in range(2):
+        assert part.find(scope) is None
+        part.keep(scope, component, nodes)
+    assert part.find(Scope({"elsewhere": 3, "hidden_dim": 1})) is component
+    others: list[Any] = [True, 1.0, 2, None, [1]]
+    for other in [*(Scope({"hidden_dim": value}) for value in others), Scope({}), Scope({}, frozenset({"hidden_dim"}))]:
+        assert part.find(other) is None
+    assert part.find(Scope(scope.facts, unused=True)) is None
+    unequal = Scope({"hidden_dim": [1]})
+    part.keep(unequal, component, nodes)
+    assert part.find(unequal) is None
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_who_is_to_blame_does_not_depend_on_other_checks(name: str) -> None:
+    for fault in [fault for fault in FAULTS if fault.base == name][::2]:
+        raw, recall = changed(BASES[name], fault.change), Recall()
+        raw = raw.get("network", raw)
+        _, found = check_tree(raw, ("network",))
+        for _ in range(3):
+            assert check_tree(raw, ("network",), recall)[1] == found, fault.id
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    norm: Any = {"type": "rms_norm"}
+    raw: Any = {"type": "mlp", "activation": "gelu"}
+    recall = Recall()
+    for dim in range(1, 3 * ROOM):
+        block = {"type": "vit5_residual_block", "hidden_dim": dim, "mlp": raw, "mlp_norm": norm}
+        root: Any = check_tree(block, (), recall)[0]
+        assert root.mlp.dim == root.mlp_norm.dim == dim
+    part = recall.part(raw, ("mlp",), ("channel_mixer", "identity"))
+    assert part.nodes
+    assert len(part._known) <= ROOM
+
+
+def test_values_are_not_shared_with_whoever_asks_for_them() -> None:
+    first = compose(documents("vit5_hybrid"), ["padding_types=[A]", "norm={type: rms_norm}"]).data
+    first["network"]["padding_types"].append("H")
+    first["network"]["norm"]["dim"] = 7
+    second = compose(documents("vit5_hybrid"), ["padding_types=[A]", "norm={type: rms_norm}"]).data
+    assert second["network"]["padding_types"] == ["A"]
+    assert second["network"]["norm"] == {"type": "rms_norm"}
 
 
 # ---- crossovers -------------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.schema import Component
 from registry.shapes import Shape
@@ -24,7 +24,7 @@ def no_flop_count(_: Component, tape: Tape, x: Shape) -> None:
 
 def activation(activation: Component, tape: Tape, x: Shape) -> Shape:
     """(*) -> (*), one transcendental per element."""
-    tanh = getattr(activation, "approximate", "none") == "tanh"
+    tanh = vars(activation).get("approximate") == "tanh"
     return tape.pointwise("gelu_tanh" if tanh else activation.entry.name, x)
 
 
@@ -62,8 +62,7 @@ def layer_scale_flop_count(scale: LayerScale, tape: Tape, x: Shape) -> None:
 # ---- convolutions -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Taps:
+class Taps(NamedTuple):
     """A convolution along one axis.
 
     Attributes:
@@ -111,19 +110,19 @@ def conv(conv: _Conv, tape: Tape, x: Shape) -> Shape:
     if len(x) != len(taps) + 2 or x[1] != conv.in_channels:
         axes = f"{len(taps)} spatial ax{'i' if len(taps) == 1 else 'e'}s"
         raise ValueError(f"Expected an input (B, {conv.in_channels}, *N) with {axes}, got shape {x.labels}")
-    extents = tuple(axis.outputs(extent) for axis, extent in zip(taps, x[2:], strict=True))
+    extents = [axis.outputs(extent) for axis, extent in zip(taps, x[2:], strict=True)]
     output = Shape((x[0], conv.out_channels, *extents))
     kernel = [axis.size for axis in taps]
-    return tape.conv(_pad(conv, tape, x), output, kernel, groups=conv.num_groups, bias=conv.bias)
+    return tape.conv(_pad(conv, tape, x, taps), output, kernel, groups=conv.num_groups, bias=conv.bias)
 
 
-def _pad(conv: _Conv, tape: Tape, x: Shape) -> Shape:
+def _pad(conv: _Conv, tape: Tape, x: Shape, taps: Sequence[Taps]) -> Shape:
     """Padding that the convolution does not do itself; only the backward pass pays for it."""
-    if conv.padding_mode == "zeros" and all(axis.left == axis.right for axis in conv.taps()):
+    if conv.padding_mode == "zeros" and all(axis.left == axis.right for axis in taps):
         return x
-    padded = x.view(*x[:2], *(axis.left + extent + axis.right for axis, extent in zip(conv.taps(), x[2:], strict=True)))
+    padded = x.view(*x[:2], *(axis.left + extent + axis.right for axis, extent in zip(taps, x[2:], strict=True)))
     if conv.padding_mode == "circular":
         # One copy within the padded input for every side, through which the gradient of the whole passes.
         padded = tape.join(x, output=padded)
-        return tape.fan_out(padded, 1 + sum((axis.left > 0) + (axis.right > 0) for axis in conv.taps()))
-    return tape.join(x, output=padded) if conv.padding_mode == "zeros" else tape.gather(x, padded)
+        return tape.fan_out(padded, 1 + sum((axis.left > 0) + (axis.right > 0) for axis in taps))
+    return tape.pad(x, padded) if conv.padding_mode == "zeros" else tape.gather(x, padded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal, Union
 
 from pydantic import Field
@@ -149,17 +150,26 @@ class _ConvND(_Conv):
 
     def taps(self) -> tuple[cost.Taps, ...]:
         """Kernel, stride, padding and dilation of every axis."""
-        sizes, strides, dilations = (self._per_axis(v) for v in (self.kernel_size, self.stride, self.dilation))
-        if self.padding == "same":
-            spans = [dilation * (size - 1) for size, dilation in zip(sizes, dilations, strict=True)]
-            sides = [(span // 2, span - span // 2) for span in spans]
-        else:
-            padding = self._per_axis(0 if isinstance(self.padding, str) else self.padding)
-            sides = [(pad, pad) for pad in padding]
-        return tuple(cost.Taps(k, s, d, *side) for k, s, d, side in zip(sizes, strides, dilations, sides, strict=True))
+        return _taps(self.rank, self.kernel_size, self.stride, self.dilation, self.padding)
 
-    def _per_axis(self, value: Union[int, tuple[int, ...]]) -> tuple[int, ...]:
-        return (value,) * self.rank if isinstance(value, int) else value
+
+_PerAxis = Union[int, tuple[int, ...]]
+
+
+@lru_cache(maxsize=1024)
+def _taps(
+    rank: int, kernel_size: _PerAxis, stride: _PerAxis, dilation: _PerAxis, padding: Union[str, _PerAxis]
+) -> tuple[cost.Taps, ...]:
+    def per_axis(value: _PerAxis) -> tuple[int, ...]:
+        return (value,) * rank if isinstance(value, int) else value
+
+    sizes, strides, dilations = per_axis(kernel_size), per_axis(stride), per_axis(dilation)
+    if padding == "same":
+        spans = [dilation * (size - 1) for size, dilation in zip(sizes, dilations, strict=True)]
+        sides = [(span // 2, span - span // 2) for span in spans]
+    else:
+        sides = [(pad, pad) for pad in per_axis(0 if isinstance(padding, str) else padding)]
+    return tuple(cost.Taps(k, s, d, *side) for k, s, d, side in zip(sizes, strides, dilations, sides, strict=True))
 
 
 @register("conv1d", kind="conv", module="torch.nn:Conv1d", aliases=("Conv1d",))

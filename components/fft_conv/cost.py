@@ -27,25 +27,27 @@ def forward(
     extents = _extents(conv, x, is_bhl_input)
     signal = x if is_bhl_input else tape.transpose(x, (0, len(x) - 1, *range(1, len(x) - 1)))
     modulated = conditioning is not None and conv.kernel.takes_conditioning
-    sizes = _transform_sizes(conv, extents)
-    spectrum = Shape((1, conv.hidden_dim, *sizes[:-1], sizes[-1] // 2 + 1))
-    chunks = -(-conv.hidden_dim // CHUNK_SIZE) if conv.use_chunked_fftconv else 1
+    width, seq_lens = conv.hidden_dim, _seq_lens(conv, extents)
+    sizes = _transform_sizes(conv, extents, seq_lens)
+    spectrum = Shape((1, width, *sizes[:-1], sizes[-1] // 2 + 1))
+    chunks = -(-width // CHUNK_SIZE) if conv.use_chunked_fftconv else 1
     if modulated or not tape.cached_kernels:
-        taps, positions = tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
+        taps, positions = tape.run("kernel", seq_lens, conditioning=conditioning)
         if conv.mask.entry.kind != "identity":
             taps = tape.run("mask", grid=positions, x=taps)
         tape.fan_out(taps, chunks)
         spectrum = tape.rfft(tape.precise(_channels_first(conv, taps)), sizes)
     tape.fan_out(signal, chunks + 1)
     product = tape.complex_multiply(tape.rfft(tape.ordered(tape.precise(signal)), sizes), spectrum)
-    shortcut = tape.multiply(Shape((conv.hidden_dim,) + (1,) * conv.data_dim), signal)
+    shortcut = tape.multiply(Shape((width,) + (1,) * len(extents)), signal)
     y = tape.rounded(tape.plus(tape.irfft(product, sizes).view(*signal), shortcut))
     return y if is_bhl_input else tape.transpose(y, (0, *range(2, len(y)), 1))
 
 
 def _channels_first(conv: CKConvND, taps: Shape) -> Shape:
     """(1 or B, *K, C) -> (1 or B, C, *K), without the taps that a causal kernel does not use."""
-    return taps.view(taps[0], taps[-1], *(n // 2 + 1 if conv.is_causal else n for n in taps[1:-1]))
+    extents = taps[1:-1]
+    return taps.view(taps[0], taps[-1], *([n // 2 + 1 for n in extents] if conv.is_causal else extents))
 
 
 def flop_count(
@@ -56,8 +58,9 @@ def flop_count(
     t is 3 transforms, or 2 when the kernel is cached. They are charged as complex; the mask is left out.
     """
     extents = _extents(conv, x, is_bhl_input)
-    sizes = _transform_sizes(conv, extents)
-    tape.run("kernel", _seq_lens(conv, extents), conditioning=conditioning)
+    seq_lens = _seq_lens(conv, extents)
+    sizes = _transform_sizes(conv, extents, seq_lens)
+    tape.run("kernel", seq_lens, conditioning=conditioning)
     transforms = 2 if tape.cached_kernels and not conv.kernel.takes_conditioning else 3
     points = math.prod(sizes)
     channels = conv.hidden_dim
@@ -79,13 +82,13 @@ def _extents(conv: CKConvND, x: Shape, is_bhl_input: bool) -> tuple[int, ...]:
 
 def _seq_lens(conv: CKConvND, extents: tuple[int, ...]) -> tuple[int, ...]:
     """Samples the kernel grid covers on each side: half of them where it is single."""
-    return tuple((n + 1) // 2 if single else n for n, single in zip(extents, conv.single, strict=True))
+    return tuple([(n + 1) // 2 if single else n for n, single in zip(extents, conv.single, strict=True)])
 
 
-def _transform_sizes(conv: CKConvND, extents: tuple[int, ...]) -> tuple[int, ...]:
+def _transform_sizes(conv: CKConvND, extents: tuple[int, ...], seq_lens: tuple[int, ...]) -> tuple[int, ...]:
     """Length of the transform of every axis, as `components.functional.fft_conv.transform_sizes`."""
     sizes = []
-    for extent, reach, boundary in zip(extents, _seq_lens(conv, extents), conv.boundaries, strict=True):
+    for extent, reach, boundary in zip(extents, seq_lens, conv.boundaries, strict=True):
         taps = reach if boundary == "causal" else 2 * reach - 1
         if boundary == "circular":
             sizes.append(extent)

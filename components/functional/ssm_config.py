@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Optional
 
@@ -178,9 +179,9 @@ class StateSpaceConfig(Component):
         """Shape of the recurrent state, complex."""
         return batch + (self.d_model, self.stored_states)
 
-    def state_bytes(self, batch: int = 1) -> int:
-        """Bytes of the recurrent state in complex64."""
-        return ssm_cost.COMPLEX64_BYTES * self.state_shape(Shape((batch,))).size
+    def state(self) -> Mapping[str, tuple[int, ...]]:
+        """Recurrent state of one sequence: name -> shape, of complex numbers. Nothing where there is no recurrence."""
+        return {"state": self.state_shape(Shape(()))}
 
 
 class KernelConfig(StateSpaceConfig):
@@ -193,16 +194,16 @@ class KernelConfig(StateSpaceConfig):
     step = ssm_cost.kernel_step
     forward_state = ssm_cost.kernel_forward_state
 
-    def discretize(self, tape: Tape, *, powers: bool = True) -> None:
-        """Record the discretisation; without `powers`, A is not used."""
+    def discretize(self, tape: Tape, *, powers: bool = True) -> Any:
+        """Record the discretisation; without `powers`, A is not used. Returns the system, `Diagonal` or `LowRank`."""
         raise NotImplementedError(f"{type(self).__name__} must say what discretising costs")  # pragma: no cover
 
     def transition(self, tape: Tape, rows: int) -> None:
         """Record A s for `rows` states."""
         raise NotImplementedError(f"{type(self).__name__} must say what a step costs")  # pragma: no cover
 
-    def response(self, tape: Tape, length: int, starts: int) -> None:
-        """Record the kernels of `starts` starting states."""
+    def response(self, tape: Tape, system: Any, starts: Shape, length: int) -> Shape:
+        """Record the kernels (r, C, H, L) that a system has for starting states (r, H, n)."""
         raise NotImplementedError(f"{type(self).__name__} must say what its kernel costs")  # pragma: no cover
 
     def final_state(self, tape: Tape, length: int, batch: int) -> None:
@@ -303,6 +304,10 @@ class LayerConfig(StateSpaceConfig):
     def parts(self) -> dict[str, Component]:
         """The kernel."""
         return {"kernel": self.kernel}
+
+    def state(self) -> Mapping[str, tuple[int, ...]]:
+        """That of the kernel; looking both ways is no recurrence."""
+        return {} if self.bidirectional else super().state()
 
     def module_args(self) -> dict[str, Any]:
         """The fields that are not the kernel's, and the two they share."""

@@ -1,20 +1,24 @@
 """Operations of state-space kernels and layers, step by step as `ssm_kernel`, `ssm_scan` and `ssm_layer` perform them.
 
-The arguments of most functions are sizes: H features, n stored states per feature, C channels, L samples.
+H features, n stored states per feature, C channels, L samples. Systems are computed in double precision, whatever the
+parameters are; a shape speaks of complex numbers where the tensor is complex. The recurrent forms (steps, final
+states, chunks) are counted in bare numbers: they have no backward pass here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from components.functional.ssm_common import table_bits
-from registry.shapes import Constant, Shape
+from registry.shapes import Constant, Shape, joined
 from registry.tape import Tape
 
 if TYPE_CHECKING:
     from components.functional.ssm_config import KernelConfig, LayerConfig
 
-COMPLEX64_BYTES = 8
+SINGLE, DOUBLE, COMPLEX = 4, 8, 16
+"""Bytes of one number: the least of kernels and convolutions, the real and the complex ones of systems."""
 
 
 def kernel_parameters(kernel: KernelConfig) -> dict[str, tuple[int, ...]]:
@@ -32,107 +36,208 @@ def kernel_parameters(kernel: KernelConfig) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def continuous(tape: Tape, kernel: KernelConfig) -> None:
+# ---- continuous systems -------------------------------------------------------------------------------------------
+
+
+class Continuous(NamedTuple):
+    """Steps [H, 1 or n], eigenvalues [H, n], input coefficients [H, n], output coefficients [C, H, n]."""
+
+    dt: Shape
+    eigenvalues: Shape
+    B: Shape
+    C: Shape
+
+
+def continuous(tape: Tape, kernel: KernelConfig) -> Continuous:
     """Steps, eigenvalues and coefficients from the stored parameters."""
-    steps = Shape((kernel.d_model, kernel.steps_per_feature))
-    matrix = Shape((kernel.sets, kernel.stored_states))
+    H, n, sets = kernel.d_model, kernel.stored_states, kernel.sets
+    dt = tape.cast(Shape((H, kernel.steps_per_feature)), DOUBLE)
     if kernel.dt_fast:
-        tape.pointwise("sinh", steps)
-    _positive(tape, kernel.dt_transform, steps)
-    tape.pointwise("scale", steps)
-    for transform in (kernel.real_transform, kernel.imag_transform):
-        _positive(tape, transform, matrix)
-        tape.pointwise("neg", matrix)
-    # Eigenvalues, B and the rows of P are repeated for the features that share them.
-    repeated = kernel.d_model * kernel.stored_states - matrix.size
-    met(tape, (2 + kernel.rank * kernel.low_rank) * repeated)
+        dt = tape.pointwise("sinh", dt)
+    dt = tape.pointwise("scale", _positive(tape, kernel.dt_transform, dt))
+    real, imag = (
+        tape.pointwise("neg", _positive(tape, transform, tape.cast(Shape((sets, n)), DOUBLE)))
+        for transform in (kernel.real_transform, kernel.imag_transform)
+    )
+    eigenvalues = tile(tape, composed(tape, real, imag), H)
+    return Continuous(dt, eigenvalues, tile(tape, pairs(tape, sets, n), H), pairs(tape, kernel.channels, H, n))
 
 
-def _positive(tape: Tape, transform: str, x: Shape) -> None:
-    if transform != "none":
-        tape.pointwise(transform, x)
-    if transform == "relu":
-        tape.pointwise("shift", x)
+def pairs(tape: Tape, *extents: int) -> Shape:
+    """Complex numbers that are stored as a parameter of (real, imaginary) pairs."""
+    return tape.reinterpret(tape.cast(Shape((*extents, 2)), DOUBLE), extents, COMPLEX)
 
 
-def products(tape: Tape, batch: int, rows: int, inner: int, columns: int) -> Shape:
-    """`batch` real products (rows, inner) @ (inner, columns)."""
-    return tape.matmul(Shape((batch, rows, inner)), Shape((batch, inner, columns)))
+def tile(tape: Tape, sets: Shape, features: int) -> Shape:
+    """Repeat the sets (*, S, n) for the features that share them: (*, H, n)."""
+    if sets[-2] == features:
+        return sets
+    met(tape, sets, features // sets[-2] - 1)
+    return tape.join(sets, output=Shape((*sets[:-2], features, sets[-1])))
+
+
+def _positive(tape: Tape, transform: str, x: Shape) -> Shape:
+    if transform == "none":
+        return x
+    x = tape.pointwise(transform, x)
+    return tape.pointwise("shift", x) if transform == "relu" else x
 
 
 # ---- complex arithmetic -------------------------------------------------------------------------------------------
 
 
-def met(tape: Tape, count: int, more: int = 1) -> None:
-    """`count` complex numbers are used `more` times than once: the gradients are added."""
-    tape.function(count * more, {}, {"complex": 2})
+def parts(tape: Tape, z: Shape) -> Shape:
+    """The real, or the imaginary, parts of complex numbers: a view."""
+    return tape.reinterpret(z, z, DOUBLE)
 
 
-def product(tape: Tape, count: int) -> None:
-    """Complex products."""
-    tape.function(count, {"complex": 6}, {"complex": 12})
+def interleaved(tape: Tape, z: Shape) -> Shape:
+    """Complex (*, n) as real (*, 2 n): a view."""
+    return tape.reinterpret(z, (*z[:-1], 2 * z[-1]), DOUBLE)
 
 
-def real_product(tape: Tape, count: int, reals: int) -> None:
-    """Products of complex numbers and as many or fewer real ones, which are repeated."""
-    tape.function(count, {"complex": 2}, {"complex": 8})
-    tape.function(count - reals, {}, {"reduction": 1})
+def composed(tape: Tape, real: Shape, imag: Shape) -> Shape:
+    """Complex numbers from both parts. Autograd keeps these, if only for their type."""
+    tape.keep(real, imag)
+    return tape.reinterpret(tape.join(real, imag, output=Shape((*real, 2))), real, COMPLEX)
 
 
-def scaled(tape: Tape, count: int) -> None:
+def met(tape: Tape, z: Shape, more: int = 1) -> None:
+    """Complex numbers are used `more` times than once: the gradients are added."""
+    if z.needs_grad:
+        tape.function(z.size * more, {}, {"complex": 2}, kept=True)
+
+
+def real_product(tape: Tape, z: Shape, x: Shape) -> Shape:
+    """Products of complex and real numbers that broadcast. Each factor is kept for the other."""
+    output = joined(z, x)
+    tape.function(output.size, {"complex": 2}, {"complex": 2 * z.needs_grad + 6 * x.needs_grad}, kept=True)
+    if z.needs_grad:
+        tape.function(output.size - z.size, {}, {"reduction": 2}, kept=True)
+        tape.keep(x)
+    if x.needs_grad:
+        tape.function(output.size - x.size, {}, {"reduction": 1}, kept=True)
+        tape.keep(z)
+    return tape.join(z, x, output=output)
+
+
+def scaled(tape: Tape, z: Shape) -> Shape:
     """Complex numbers times a real constant."""
-    tape.function(count, {"complex": 2}, {"complex": 2})
+    tape.function(z.size, {"complex": 2}, {"complex": 2}, kept=True)
+    return tape.join(z, output=z)
 
 
-def shifted(tape: Tape, count: int) -> None:
+def shifted(tape: Tape, z: Shape) -> Shape:
     """Complex numbers plus a real constant."""
-    tape.function(count, {"complex": 1}, {})
+    tape.function(z.size, {"complex": 1}, {}, kept=True)
+    return tape.join(z, output=z)
 
 
-def conjugate(tape: Tape, count: int) -> None:
+def reflected(tape: Tape, z: Shape) -> Shape:
+    """A real constant minus complex numbers."""
+    tape.function(z.size, {"complex": 1}, {"complex": 2}, kept=True)
+    return tape.join(z, output=z)
+
+
+def difference(tape: Tape, left: Shape, right: Shape) -> Shape:
+    """`left` minus `right`, which may be repeated if it is a constant."""
+    tape.function(left.size, {"complex": 2}, {"complex": 2 * right.needs_grad}, kept=True)
+    return tape.join(left, right, output=left)
+
+
+def conjugate(tape: Tape, z: Shape) -> Shape:
     """Conjugates, made of both parts."""
-    tape.function(count, {"elementwise": 1}, {"elementwise": 1, "complex": 2})
+    met(tape, z)
+    return composed(tape, parts(tape, z), tape.pointwise("neg", parts(tape, z)))
 
 
-def reciprocal(tape: Tape, count: int) -> None:
-    """Squares of both parts, their sum, the floor, a sign and two quotients."""
-    tape.function(count, {"elementwise": 7}, {"elementwise": 16, "complex": 6})
+def reciprocal(tape: Tape, z: Shape) -> Shape:
+    """Conjugates over the sum of both squares and a floor."""
+    part = parts(tape, z)
+    met(tape, z, 3)  # both parts, squared and divided
+    norm = tape.plus(tape.pointwise("square", part), tape.pointwise("square", part))
+    norm = tape.fan_out(tape.pointwise("shift", norm))
+    return composed(tape, tape.divide(part, norm), tape.divide(tape.pointwise("neg", part), norm))
 
 
-def expm1(tape: Tape, count: int) -> None:
-    """e^z - 1 from an expm1, two sines and a cosine."""
-    tape.function(
-        count, {"transcendental": 4, "elementwise": 7}, {"transcendental": 3, "elementwise": 16, "complex": 6}
-    )
+def expm1(tape: Tape, z: Shape) -> Shape:
+    """e^z - 1 as (e^x - 1) cos y - 2 sin^2 (y/2) and e^x sin y."""
+    part = parts(tape, z)
+    met(tape, z, 3)  # once the real part, three times the other
+    growth = tape.fan_out(tape.pointwise("expm1", part))
+    sine = tape.pointwise("sin", tape.pointwise("scale", part))
+    turned = tape.multiply(growth, tape.pointwise("cos", part))
+    real = tape.minus(turned, tape.pointwise("scale", tape.pointwise("square", sine)))
+    return composed(tape, real, tape.multiply(tape.pointwise("shift", growth), tape.pointwise("sin", part)))
+
+
+# ---- tables of powers ---------------------------------------------------------------------------------------------
+
+
+def _squarings(tape: Tape, matrix: Shape, count: int, *, dense: bool) -> list[Shape]:
+    """`squarings`: squares of powers that the tables use too."""
+    powers = [matrix]
+    while len(powers) < count:
+        matrix = powers[-1]
+        _reused(tape, matrix, 2, dense=dense)
+        powers.append(_power(tape, matrix, matrix, dense=dense))
+    return powers[:count]
+
+
+def _orbit(tape: Tape, rows: Shape, powers: Sequence[Shape], count: int, *, dense: bool) -> Shape:
+    """`orbit`: from starting rows (H, r, width) to (H, count r, width)."""
+    H, start, width = rows
+    for power in powers:
+        known = rows[1]
+        new = min(count * start - known, known)
+        _reused(tape, rows, 1, dense=dense)
+        moved = _power(tape, rows.view(H, new, width), power, dense=dense)
+        rows = tape.join(rows, moved, output=Shape((H, known + new, width)))
+    return rows
+
+
+def _power(tape: Tape, rows: Shape, power: Shape, *, dense: bool) -> Shape:
+    """Rows times a power of A, a matrix or a diagonal."""
+    return tape.matmul(rows, power) if dense else tape.complex_multiply(rows, power)
+
+
+def _reused(tape: Tape, x: Shape, more: int, *, dense: bool) -> None:
+    """Real matrices, or complex diagonals, are used `more` times than once."""
+    if dense:
+        tape.fan_out(x, 1 + more)
+    else:
+        met(tape, x, more)
+
+
+def _contraction(tape: Tape, coarse: Shape, fine: Shape) -> Shape:
+    """Real tables (H, r, 2 n) and (H, s, 2 n) to products (H, r, s), in the precision of kernels."""
+    coarse, fine = (tape.cast(table, max(tape.width, SINGLE)) for table in (coarse, fine))
+    return tape.matmul(coarse, fine.view(fine[0], fine[2], fine[1]))
 
 
 # ---- diagonal systems ---------------------------------------------------------------------------------------------
 
 
-def diagonal_kernel(tape: Tape, H: int, n: int, C: int, L: int, starts: int) -> None:
-    """`DiagonalSystem.kernel` for `starts` starting states."""
+class Diagonal(NamedTuple):
+    """`DiagonalSystem`: A [H, n], B [H, n], C [C, H, n]."""
+
+    A: Shape
+    B: Shape
+    C: Shape
+
+
+def diagonal_kernel(tape: Tape, system: Diagonal, starts: Shape, L: int) -> Shape:
+    """`DiagonalSystem.kernel` for starting states (r, H, n): (r, C, H, L)."""
+    (H, n), C, r = system.A, system.C[0], starts[0]
     inner, outer = table_bits(L)
-    blocks, rows = -(-L // 2**inner), starts * C
-    for _ in range(inner + outer - 1):  # squares of powers that the tables use too
-        product(tape, H * n)
-        met(tape, H * n, 2)
-    _diagonal_orbit(tape, H * n, 1, 2**inner, inner, constant=True)
-    product(tape, H * n * rows)
-    tape.function(H * n * (2 * rows - starts - C), {}, {"reduction": 2})
-    conjugate(tape, H * n * (rows + outer))
-    _diagonal_orbit(tape, H * n, rows, blocks * rows, outer)
-    products = H * blocks * rows * 2 * n * 2**inner
-    tape.function(products, {"matmul": 2}, {"matmul": 4 if inner else 2})  # without powers the fine table is constant
-
-
-def _diagonal_orbit(tape: Tape, width: int, rows: int, count: int, steps: int, *, constant: bool = False) -> None:
-    """`orbit` by products: from `rows` starting rows of `width` complex numbers, or of constants, to `count`."""
-    for _ in range(steps):
-        new = min(count - rows, rows)
-        tape.function(width * new, {"complex": 6}, {"complex": 6 if constant else 12})
-        tape.function(width * (new - 1), {}, {"reduction": 2})
-        met(tape, 0 if constant else width * rows)
-        rows, constant = rows + new, False
+    blocks = -(-L // 2**inner)
+    powers = _squarings(tape, system.A.view(H, 1, n), inner + outer, dense=False)
+    ones = tape.cast(Constant((H, 1, n)), COMPLEX)
+    fine = _orbit(tape, ones, powers[:inner], 2**inner, dense=False)
+    coarse = conjugate(tape, tape.complex_multiply(starts.view(r, 1, H, n), system.C)).view(H, r * C, n)
+    coarse = _orbit(tape, coarse, [conjugate(tape, power) for power in powers[inner:]], blocks, dense=False)
+    values = _contraction(tape, interleaved(tape, coarse), interleaved(tape, fine))
+    return tape.join(values, output=Shape((r, C, H, L)))
 
 
 def diagonal_final_state(tape: Tape, H: int, n: int, L: int, batch: int) -> None:
@@ -150,91 +255,103 @@ def diagonal_transition(tape: Tape, H: int, n: int, rows: int) -> None:
     tape.complex(6 * rows * H * n)
 
 
+def products(tape: Tape, batch: int, rows: int, inner: int, columns: int) -> Shape:
+    """`batch` real products (rows, inner) @ (inner, columns) of a recurrent form."""
+    return tape.matmul(Shape((batch, rows, inner)), Shape((batch, inner, columns)))
+
+
 # ---- low-rank systems ---------------------------------------------------------------------------------------------
 
 
-def bilinear(tape: Tape, H: int, n: int, rank: int, steps: int, *, powers: bool = True) -> None:
-    """`LowRankSystem.bilinear`; without `powers`, A is not used."""
-    half = Shape((H * steps,))
-    tape.pointwise("scale", tape.pointwise("reciprocal", half))
-    # 1 / (half - Lambda), whose real and imaginary parts come from one tensor
-    tape.function(H * n, {"elementwise": 2}, {"elementwise": 2, "complex": 2})
-    tape.function(H * (n - steps), {}, {"reduction": 1})
-    reciprocal(tape, H * n)
-    for known in range(rank):
-        _resolve(tape, H, n, known, 1)
-        _probe(tape, H, n, 1)
-        tape.pointwise("shift", Shape((H,)))
+class Resolvent(NamedTuple):
+    """(W/2 - A_c)^-1: diagonal D [H, n] and, for every row of P [H, n], a correction F [H, n] and a pivot G [H, 1]."""
+
+    D: Shape
+    P: Shape
+    F: Sequence[Shape]
+    G: Sequence[Shape]
+
+
+class LowRank(NamedTuple):
+    """`LowRankSystem`: A s = R (W s) - s with W [H, 1 or n]; B [H, n], C [C, H, n]."""
+
+    R: Resolvent
+    W: Shape
+    B: Shape
+    C: Shape
+
+
+def bilinear(tape: Tape, system: Continuous, P: Shape, *, powers: bool = True) -> LowRank:
+    """`LowRankSystem.bilinear` for rows P [R, H, n]; without `powers`, A is not used."""
+    dt, eigenvalues, B, C = system
+    rank, H, n = P
+    half = tape.pointwise("scale", tape.pointwise("reciprocal", dt))
+    part = parts(tape, eigenvalues)
+    met(tape, eigenvalues)
+    D = reciprocal(tape, composed(tape, tape.minus(half, part), tape.pointwise("neg", part)))
+    row = P.view(H, n)
+    known = Resolvent(D, row, (), ())
+    for later in range(rank, 0, -1):
+        correction = _resolve(tape, known, row)
+        pivot = tape.pointwise("shift", _probe(tape, row, correction))
         # Besides the probe and the stack: one resolvent for each later row, and that of B.
-        later = rank - known
-        met(tape, H * n, later + powers)
-        tape.fan_out(Shape((H,)), later + powers)
-        met(tape, H * n)  # the row itself, resolved and probed
-    scaled(tape, H * n)
-    _resolve(tape, H, n, rank, 1)
-    tape.pointwise("scale", half if powers else Constant(half))
+        met(tape, correction, later + powers)
+        tape.fan_out(pivot, later + powers)
+        met(tape, row)  # resolved and probed
+        known = Resolvent(D, row, (*known.F, correction), (*known.G, pivot))
+    B = _resolve(tape, known, scaled(tape, B))
+    W = tape.pointwise("scale", half if powers else tape.unused(half))
     if powers:
         tape.fan_out(half)
-    met(tape, H * n, rank + powers)  # the diagonal
-    met(tape, rank * H * n, rank + powers)  # P, taken apart for every resolvent
+    met(tape, D, rank + powers)
+    met(tape, P, rank + powers)  # taken apart for every resolvent
+    F = tape.join(*known.F, output=P).view(H, n)
+    G = tape.join(*known.G, output=Shape((rank, H, 1))).view(H, 1)
+    return LowRank(Resolvent(D, row, [F] * rank, [G] * rank), W, B, C)
 
 
 def low_rank_transition(tape: Tape, H: int, n: int, rank: int, rows: int) -> None:
     """A s for `rows` states: scale, resolvent, difference."""
     tape.complex(4 * rows * H * n)
-    _resolve(tape, H, n, rank, rows)
+    matrix = Shape((H, n))
+    _resolve(tape, Resolvent(matrix, matrix, [matrix] * rank, [Shape((H, 1))] * rank), Shape((rows, H, n)))
 
 
-def _dense(tape: Tape, H: int, n: int, rank: int, steps: int) -> None:
-    """`LowRankSystem.dense`: A s for the 2 n unit vectors, which are constants."""
-    size = 2 * n * H * n
-    tape.function(size, {"complex": 4}, {"complex": 6})
-    tape.function(size - H * steps, {}, {"reduction": 1})
-    _resolve(tape, H, n, rank, 2 * n)
+def _dense(tape: Tape, system: LowRank) -> Shape:
+    """`LowRankSystem.dense`: A s for the 2 n unit vectors, which are constants: (H, 2 n, 2 n)."""
+    H, n = system.R.D
+    units = tape.reinterpret(tape.cast(Constant((2 * n, 1, 2 * n)), DOUBLE), (2 * n, 1, n), COMPLEX)
+    moved = difference(tape, _resolve(tape, system.R, real_product(tape, units, system.W)), units)
+    return tape.join(interleaved(tape, moved), output=Shape((H, 2 * n, 2 * n)))
 
 
-def _resolve(tape: Tape, H: int, n: int, rank: int, rows: int) -> None:
-    """`_resolve`: the diagonal, then one correction for each row of P."""
-    size, repeated = rows * H * n, (rows - 1) * H * n
-    product(tape, size)
-    tape.function(repeated, {}, {"reduction": 2})
-    for _ in range(rank):
-        _probe(tape, H, n, rows)
-        tape.divide(Shape((rows, H)), Shape((H,)))
-        tape.function(size, {"complex": 4}, {"complex": 2 + 8 + 2})  # y - F q, y being probed too
-        tape.function(repeated, {}, {"reduction": 2})
-        tape.function(rows * H * (n - 1), {}, {"reduction": 1})
+def _resolve(tape: Tape, known: Resolvent, x: Shape) -> Shape:
+    """`_resolve` for x (*, H, n): the diagonal, then one correction for each known row of P."""
+    y = tape.complex_multiply(known.D, x)
+    for correction, pivot in zip(known.F, known.G, strict=True):
+        met(tape, y)  # probed and corrected
+        y = difference(tape, y, real_product(tape, correction, tape.divide(_probe(tape, known.P, y), pivot)))
+    return y
 
 
-def _probe(tape: Tape, H: int, n: int, rows: int) -> None:
-    """`_probe`: real inner products."""
-    tape.multiply(Shape((rows, H, 2 * n)), Shape((H, 2 * n)))
-    tape.function(rows * H * (2 * n - 1), {"reduction": 1}, {})
-    tape.pointwise("scale", Shape((rows, H)))
+def _probe(tape: Tape, row: Shape, y: Shape) -> Shape:
+    """`_probe`: real inner products (*, H, 1)."""
+    terms = tape.multiply(interleaved(tape, row), interleaved(tape, y))
+    sums = Shape((*terms[:-1], 1))
+    tape.function(terms.size - sums.size, {"reduction": 1}, {}, kept=True)
+    return tape.pointwise("scale", tape.join(terms, output=sums))
 
 
-def low_rank_kernel(tape: Tape, H: int, n: int, rank: int, C: int, L: int, starts: int, steps: int) -> None:
-    """`LowRankSystem.kernel` for `starts` starting states."""
+def low_rank_kernel(tape: Tape, system: LowRank, starts: Shape, L: int) -> Shape:
+    """`LowRankSystem.kernel` for starting states (r, H, n): (r, C, H, L)."""
+    (H, n), C, r = system.R.D, system.C[0], starts[0]
     inner, outer = table_bits(L)
-    blocks, width = -(-L // 2**inner), 2 * n
-    if L > 1:
-        _dense(tape, H, n, rank, steps)
-    for _ in range(inner + outer - 1):  # squares of powers that the tables use too
-        products(tape, H, width, width, width)
-        tape.fan_out(Shape((H, width, width)), 3)
-    _dense_orbit(tape, H, width, starts, 2**inner * starts, inner)
-    conjugate(tape, C * H * n)
-    _dense_orbit(tape, H, width, C, blocks * C, outer)
-    products(tape, H, blocks * C, width, 2**inner * starts)
-
-
-def _dense_orbit(tape: Tape, H: int, width: int, rows: int, count: int, steps: int) -> None:
-    """`orbit` by matrix products: from `rows` starting rows to `count`."""
-    for _ in range(steps):
-        new = min(count - rows, rows)
-        products(tape, H, new, width, width)
-        tape.fan_out(Shape((H, rows, width)))
-        rows += new
+    blocks = -(-L // 2**inner)
+    powers = _squarings(tape, _dense(tape, system), inner + outer, dense=True) if L > 1 else []
+    fine = _orbit(tape, interleaved(tape, starts).view(H, r, 2 * n), powers[:inner], 2**inner, dense=True)
+    coarse = interleaved(tape, conjugate(tape, system.C)).view(H, C, 2 * n)
+    coarse = _orbit(tape, coarse, powers[inner:], blocks, dense=True)
+    return tape.join(_contraction(tape, coarse, fine), output=Shape((r, C, H, L)))
 
 
 def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: int) -> None:
@@ -256,13 +373,15 @@ def low_rank_final_state(tape: Tape, H: int, n: int, rank: int, L: int, batch: i
 
 def kernel_forward(kernel: KernelConfig, tape: Tape, L: int, state: Shape | None = None) -> tuple[Shape, Shape | None]:
     """Length, and perhaps a state (*batch, H, n), to kernel (C, H, L) and what the state adds, (*batch, C, H, L)."""
-    H, C = kernel.d_model, kernel.channels
-    kernel.discretize(tape, powers=L > 1 or state is not None)
-    batch = Shape(()) if state is None else state[:-2]
-    if state is not None:
-        kernel.transition(tape, batch.size)
-    kernel.response(tape, L, 1 + batch.size if state is not None else 1)
-    return Shape((C, H, L)), None if state is None else batch + (C, H, L)
+    system = kernel.discretize(tape, powers=L > 1 or state is not None)
+    starts = system.B.view(1, *system.B)
+    if state is None:
+        return kernel.response(tape, system, starts, L).view(kernel.channels, kernel.d_model, L), None
+    batch = state[:-2]
+    kernel.transition(tape, batch.size)
+    starts = tape.join(starts, output=Shape((1 + batch.size, *system.B)))
+    kernels = kernel.response(tape, system, starts, L)[1:]
+    return kernels, batch + kernels
 
 
 def kernel_step(kernel: KernelConfig, tape: Tape, u: Shape, state: Shape) -> tuple[Shape, Shape]:
@@ -293,18 +412,19 @@ def read(tape: Tape, outputs: int, n: int) -> None:
     tape.reduction(outputs * (n - 1))
 
 
-def convolution(tape: Tape, x: Shape, kernels: Shape) -> None:
-    """Causal or bidirectional convolution of x (*batch, L, H) with kernels (C, H), by transforms of length 2 L.
+def convolution(tape: Tape, x: Shape, kernel: Shape) -> Shape:
+    """Convolution of x (*batch, L, H) with kernels (C, H, L, or 2 L for both ways), by transforms of length 2 L.
 
     The kernel's transform is left out when it is cached.
+
+    Returns:
+        (*batch, C, H, L), the first half of what the inverse transform gives.
     """
-    L, H = x[-2:]
-    rows = x[:-2].size
-    spectrum = Shape((*kernels, L + 1))
-    if not tape.cached_kernels:
-        spectrum = tape.rfft(Shape((*kernels, L)), (2 * L,))
-    signal = tape.rfft(x.view(rows, 1, H, L), (2 * L,))
-    tape.irfft(tape.complex_multiply(signal, spectrum), (2 * L,))
+    (L, H), rows = x[-2:], x[:-2].size
+    spectrum = Shape((*kernel[:-1], L + 1)) if tape.cached_kernels else tape.rfft(kernel, (2 * L,))
+    signal = tape.rfft(tape.precise(x).view(rows, 1, H, L), (2 * L,))
+    mixed = tape.irfft(tape.complex_multiply(signal, spectrum), (2 * L,))
+    return mixed.view(*x[:-2], *kernel[:-1], L)
 
 
 # ---- layers -------------------------------------------------------------------------------------------------------
@@ -329,44 +449,51 @@ def layer_forward(
 ) -> Shape | tuple[Shape, Shape]:
     """(*batch, L, H) -> (*batch, L, output features), transposed if so configured; with a state, the pair of both."""
     if layer.transposed:
-        x = _swapped(x)
+        x = swapped(tape, x)
     tape.require_width(x, layer.d_model)
     rows, L = x[:-2].size, x[-2]
+    outputs = (layer.kernel_outputs, layer.d_model)
+    kernel = Shape((*outputs, L))
     if not tape.cached_kernels or state is not None:
-        tape.run("kernel", L, *(() if state is None else (state,)))
-    convolution(tape, x, Shape((layer.kernel_outputs, layer.d_model)))
+        kernel, _ = tape.run("kernel", L, *(() if state is None else (state,)))
+    if layer.bidirectional:
+        kernel = tape.join(kernel, output=Shape((*outputs, 2 * L)))  # the half that looks ahead comes from the end
+    mixed = convolution(tape, x, kernel)
     tape.fan_out(x)
     if state is not None:
         tape.elementwise(rows * layer.kernel_outputs * layer.d_model * L)
         layer.kernel.final_state(tape, L, rows)
-    y = _head(layer, tape, x)
-    y = _swapped(y) if layer.transposed else y
+    y = _head(layer, tape, tape.join(mixed, output=Shape((*x[:-1], *outputs))), x)
+    y = swapped(tape, y) if layer.transposed else y
     return y if state is None else (y, state)
 
 
 def layer_step(layer: LayerConfig, tape: Tape, u: Shape, state: Shape) -> tuple[Shape, Shape]:
     """Input (*batch, H) and state (*batch, H, n) to output (*batch, output features) and state."""
     tape.require_width(u, layer.d_model)
-    tape.run("kernel", u, state)
-    return _head(layer, tape, u), state
+    mixed, _ = tape.run("kernel", u, state)
+    return _head(layer, tape, mixed, u), state
 
 
-def _swapped(x: Shape) -> Shape:
+def swapped(tape: Tape, x: Shape) -> Shape:
+    """(*batch, features, length) as (*batch, length, features), or back."""
     if len(x) < 2:
         raise ValueError(f"Expected (*batch, features, length), got shape {x.labels}")
-    return x.view(*x[:-2], x[-1], x[-2])
+    *batch, first, second = range(len(x))
+    return tape.transpose(x, (*batch, second, first))
 
 
-def _head(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:
-    """Skip, activations, gate and projection."""
-    skip = Shape((layer.kernel_outputs, layer.d_model))
-    mixed = Shape((*x[:-1], *skip))
-    mixed = tape.plus(mixed, tape.multiply(skip, x.view(*x[:-1], 1, x[-1])))
-    y = _activate(tape, layer.activation, mixed.view(*x[:-1], skip.size))
+def _head(layer: LayerConfig, tape: Tape, mixed: Shape, x: Shape) -> Shape:
+    """Skip, activations, gate and projection, of mixed (*batch, C, H) for x (*batch, H)."""
+    skip = tape.multiply(Shape((layer.kernel_outputs, layer.d_model)), x.view(*x[:-1], 1, x[-1]))
+    y = tape.plus(tape.rounded(mixed), skip)
+    if layer.swap_channels:
+        y = tape.join(y, output=y)
+    y = _activate(tape, layer.activation, y.view(*x[:-1], layer.kernel_outputs * layer.d_model))
     if layer.gate is not None:
         if layer.has_output_gate:
             y = tape.linear(y, layer.gated_features, bias=True)
-        gate = tape.linear(tape.fan_out(x), layer.gated_features, bias=True)
+        gate = tape.linear(_dense_rows(layer, tape, tape.fan_out(x)), layer.gated_features, bias=True)
         y = tape.multiply(y, tape.pointwise("gelu", gate))
     y = _activate(tape, layer.mult_activation, y)
     if layer.projected_features is None:
@@ -374,11 +501,20 @@ def _head(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:
     return _activate(tape, layer.final_act, tape.linear(y, layer.projected_features, bias=True))
 
 
+def _dense_rows(layer: LayerConfig, tape: Tape, x: Shape) -> Shape:
+    """What a product reads: a copy of several transposed sequences, which are no matrix of rows."""
+    several = all(extent > 1 for extent in (x[:-2].size, *x[-2:]))
+    return tape.join(x, output=x) if layer.transposed and several else x
+
+
 def _activate(tape: Tape, name: str | None, x: Shape) -> Shape:
     if name is None or name in ("none", "identity"):
         return x
     if name != "glu":
         return tape.pointwise(name, x)
-    x = x[:-1] + (x[-1] // 2,)
-    tape.function(x.size, {"transcendental": 1, "elementwise": 1}, {"transcendental": 1, "elementwise": 4})
-    return x
+    halved = Shape((*x[:-1], x[-1] // 2))
+    tape.function(
+        halved.size, {"transcendental": 1, "elementwise": 1}, {"transcendental": 1, "elementwise": 4}, kept=True
+    )
+    tape.keep(x)
+    return tape.join(x, output=halved)

@@ -58,7 +58,7 @@ def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> Shape:
     """The three inputs through the short convolution, which must keep their shape."""
     if not query == key == value:
         raise ValueError(f"Expected query, key and value of one shape, got {query}, {key} and {value}")
-    stacked = channels_first(tape, tape.join(query, key, value, output=query[:-1] + (3 * query[-1],)))
+    stacked = channels_first(tape, tape.join(query, key, value, output=query.view(*query[:-1], 3 * query[-1])))
     convolved = tape.run("short_conv", stacked)
     if convolved != stacked:
         raise ValueError(f"Expected short_conv to keep the shape {stacked}, got {convolved}")
@@ -71,7 +71,7 @@ def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:
     norm = hyena.parts.get(part)
     if norm is None:
         return x
-    if getattr(norm, "channels_first", False):
+    if not _is_identity(norm) and getattr(norm, "channels_first", False):
         return channels_last(tape, tape.run(part, channels_first(tape, x)))
     found: Shape = tape.run(part, x)
     return found
@@ -79,9 +79,13 @@ def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:
 
 def _product(tape: Tape, left: Shape, right: Shape) -> Shape:
     """Elementwise product of two shapes that broadcast."""
-    if len(left) != len(right) or any(a != b and 1 not in (a, b) for a, b in zip(left, right, strict=True)):
+    if left != right and not _broadcast(left, right):
         raise ValueError(f"Expected shapes that broadcast, got {left} and {right}")
     return tape.multiply(left, right)
+
+
+def _broadcast(left: Shape, right: Shape) -> bool:
+    return len(left) == len(right) and all(a == b or 1 in (a, b) for a, b in zip(left, right, strict=True))
 
 
 def _is_identity(part: Component) -> bool:

@@ -28,7 +28,7 @@ def forward(mlp: MLP, tape: Tape, x: Shape) -> Shape:
     """(*, dim) -> (*, dim): layer 1, activation, dropout, layer 2."""
     tape.require_width(x, mlp.dim)
     inner = tape.linear(x, mlp.inner_dim, bias=mlp.bias)
-    hidden = inner[:-1] + (mlp.hidden_dim,)
+    hidden = inner.view(*inner[:-1], mlp.hidden_dim)
     gate = tape.pointwise(_GATES.get(mlp.activation, mlp.activation), hidden)
     hidden = tape.multiply(gate, hidden) if mlp.gated else gate
     hidden = tape.run("dropout", hidden)

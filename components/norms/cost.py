@@ -37,7 +37,7 @@ def _rms_norm(tape: Tape, x: Shape, channels: int) -> Shape:
 
 def rms_norm_channel_first(norm: RMSNormChannelFirst, tape: Tape, x: Shape) -> Shape:
     """(B, dim, *N) -> (B, dim, *N)."""
-    tape.require_width(x[:2], norm.dim)
+    tape.require_width(x.view(*x[:2]), norm.dim)
     return _rms_norm(tape, x, norm.dim)
 
 
@@ -75,7 +75,7 @@ def global_response_norm(norm: GlobalResponseNorm, tape: Tape, x: Shape) -> Shap
     if len(x) < 3:
         raise ValueError(f"Expected an input (B, *N, {norm.dim}), got shape {x.labels}")
     energies = tape.fan_out(tape.norm(tape.fan_out(x), x.view(x[0], *(1,) * (len(x) - 2), norm.dim)))
-    mean = tape.mean(energies, energies[:-1] + (1,))
+    mean = tape.mean(energies, energies.view(*energies[:-1], 1))
     response = tape.divide(energies, tape.pointwise("shift", mean))
     channels = Shape((norm.dim,))
     scale = tape.rounded(tape.pointwise("shift", tape.multiply(response, channels)))
@@ -107,5 +107,6 @@ def group_norm_parameters(norm: GroupNorm) -> dict[str, tuple[int, ...]]:
 
 def group_norm(norm: GroupNorm, tape: Tape, x: Shape) -> Shape:
     """(B, num_channels, *N) -> (B, num_channels, *N)."""
-    tape.require_width(x[:2], norm.num_channels)
-    return tape.centred_norm(x, x[0] * norm.num_groups, norm.num_channels, len(norm.parameters()))
+    tape.require_width(x.view(*x[:2]), norm.num_channels)
+    groups = x[0] * norm.num_groups
+    return tape.centred_norm(x, groups, norm.num_channels, len(norm.parameters()), channels_first=True)

@@ -30,7 +30,7 @@ def embedding(
     positions = grid(tape, seq_lens, config.data_dim)
     phases = tape.linear(positions, config.embedding_dim // 2, bias=config.use_bias)
     parts = [tape.pointwise(function, phases) for function in ("cos", "sin")]
-    embedded = tape.join(*parts, output=tape.fan_out(phases)[:-1] + (config.embedding_dim,))
+    embedded = tape.join(*parts, output=tape.fan_out(phases).view(*phases[:-1], config.embedding_dim))
     return tape.rounded(embedded), positions
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Optional
 
 from pydantic import Field
 
 from components.functional.ssm_config import KernelConfig, LayerConfig, even_state, step_range
-from components.functional.ssm_cost import COMPLEX64_BYTES
 from components.s4d import cost
 from registry.rules import Require
 from registry.schema import Component, Dim, Positive, follows
@@ -89,6 +89,6 @@ class S4DSequenceMixer(Component):
         """Shape of the recurrent state, complex."""
         return batch + (self.in_features, self.stored_states)
 
-    def state_bytes(self, batch: int = 1) -> int:
-        """Bytes of the recurrent state in complex64."""
-        return COMPLEX64_BYTES * self.state_shape(Shape((batch,))).size
+    def state(self) -> Mapping[str, tuple[int, ...]]:
+        """Recurrent state of one sequence: name -> shape, of complex numbers."""
+        return {"state": self.state_shape(Shape(()))}

@@ -40,10 +40,11 @@ def attention_forward(attention: ViT5Attention, tape: Tape, x: Shape) -> Shape:
         expected = f"{attention.num_tokens} tokens of {attention.hidden_dim} channels"
         raise ValueError(f"Expected {expected}, got {tokens} of {width}")
     projected = tape.linear(x, 3 * width, bias=attention.qkv_bias)
-    value = tape.transpose(projected.view(batch, tokens, attention.num_heads, attention.head_dim), (0, 2, 1, 3))
-    query, key = (
+    heads = attention.num_heads
+    value = tape.transpose(projected.view(batch, tokens, heads, width // heads), (0, 2, 1, 3))
+    query, key = [
         tape.rotate(tape.run(name, value) if name in attention.parts else value) for name in ("q_norm", "k_norm")
-    )
+    ]
     mixed = tape.ordered(tape.transpose(tape.attention(query, key, value), (0, 2, 1, 3))).view(*x)
     return tape.linear(mixed, width, bias=attention.out_proj_bias)
 
@@ -160,11 +161,11 @@ def net_parameters(net: ViT5ClassificationNet) -> Shapes:
 def net_forward(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
     """(B, image_size, image_size, in_channels) -> (B, num_classes)."""
     expected = (net.image_size, net.image_size, net.in_channels)
-    if tuple(images[1:]) != expected:
+    if images[1:] != expected:
         raise ValueError(f"Expected images of shape {('B', *expected)}, got {tuple(images)}")
     batch = images[0]
     tokens = _run_blocks(net, tape, _embed(net, tape, images))
-    features = tokens.view(batch, net.hidden_dim)
+    features = tape.part(tokens, batch, net.hidden_dim)
     if net.readout == "register_concat":
         registers = tape.part(tokens, batch, net.num_registers, net.hidden_dim)
         features = tape.linear(registers, net.head_dim // net.num_registers, bias=False).view(batch, net.head_dim)
@@ -175,24 +176,25 @@ def net_forward(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
 
 def _embed(net: ViT5ClassificationNet, tape: Tape, images: Shape) -> Shape:
     """(B, image_size, image_size, in_channels) -> (B, num_tokens, C): patches, their positions, further tokens."""
-    batch, side = images[0], (net.patch_size, net.patch_size)
-    pixels = images.view(batch, net.in_channels, net.image_size, net.image_size)
-    patches = tape.conv(pixels, Shape((batch, net.hidden_dim, net.grid, net.grid)), side, bias=False)
-    positions = Shape((1, net.num_patches, net.hidden_dim))
-    embedded = tape.plus(patches.view(batch, *positions[1:]), positions)
-    extra = net.num_tokens - net.num_patches
-    others = tape.expand(Shape((1, extra, net.hidden_dim)), Shape((batch, extra, net.hidden_dim)))
-    return tape.join(embedded, others, output=Shape((batch, net.num_tokens, net.hidden_dim)))
+    batch, rows, columns, channels = images
+    width, side, grid, tokens = net.hidden_dim, net.patch_size, net.grid, net.num_tokens
+    pixels = images.view(batch, channels, rows, columns)
+    patches = tape.conv(pixels, Shape((batch, width, grid, grid)), (side, side), bias=False)
+    embedded = tape.plus(patches.view(batch, grid * grid, width), Shape((1, grid * grid, width)))
+    extra = tokens - grid * grid
+    others = tape.expand(Shape((1, extra, width)), Shape((batch, extra, width)))
+    return tape.join(embedded, others, output=Shape((batch, tokens, width)))
 
 
 def _run_blocks(net: ViT5ClassificationNet, tape: Tape, x: Shape) -> Shape:
     """Run the blocks, some of which see padding: it is cut off for the others, and kept for the next that does."""
     batch, tokens, width = x
-    sees = [sees_padding and net.padding > 0 for sees_padding in net.sees_padding]
+    padding = net.padding
+    sees = net.sees_padding if padding else (False,) * len(net.sees_padding)
     last = max((i for i, padded in enumerate(sees) if padded), default=-1)
     for i, padded in enumerate(sees):
         if padded and x[1] == tokens:
-            x = tape.join(x, output=Shape((batch, tokens + net.padding, width)))
+            x = tape.join(x, output=Shape((batch, tokens + padding, width)))
         elif not padded and x[1] > tokens:
             x = tape.part(tape.fan_out(x) if i < last else x, batch, tokens, width)
         x = tape.run(f"blocks.{i}", x)
