@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import gc
 import importlib
 import importlib.metadata
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -42,6 +44,10 @@ class Times:
     @property
     def median(self) -> float:
         return statistics.median(sample.wall for sample in self.samples)
+
+    @property
+    def least_cpu(self) -> float:
+        return min(sample.cpu for sample in self.samples)
 
 
 def options(description: str) -> argparse.Namespace:
@@ -105,6 +111,8 @@ def ratios(peer: Times, ours: Times) -> list[str]:
 
 def duration(seconds: float) -> str:
     """Seconds in a unit that suits them."""
+    if seconds >= 1000:
+        return f"{seconds:,.0f} s"
     for unit, factor in (("s", 1.0), ("ms", 1e3)):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}"
@@ -135,8 +143,13 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 
 def machine(*packages: str) -> None:
-    """Print what the figures depend on: processor, threads, versions, device."""
-    facts = [_processor(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}"]
+    """Print what the figures depend on: day, processor, threads, versions, device."""
+    facts = [
+        datetime.date.today().isoformat(),
+        _processor(),
+        f"{os.cpu_count()} cores",
+        f"Python {platform.python_version()}",
+    ]
     facts += [f"{name} {importlib.metadata.version(name)}" for name in packages if _installed(name)]
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -169,6 +182,44 @@ def peer(module: str, how: str) -> ModuleType | None:
     except Exception as error:  # a peer may fail on import in any way: it is skipped all the same
         print(f"Skipping {module.partition('.')[0]}, which does not import ({error!r:.80}): {how}.", flush=True)
         return None
+
+
+# ---- processes ------------------------------------------------------------------------------------------------------
+
+
+def forked(function: Callable[..., Any], *args: Any, seconds: float = 600) -> Any:
+    """What a function returns in a child process, whose output is dropped.
+
+    For what leaves traces in its process. The child has all that is imported here; run no torch operation before.
+
+    Raises:
+        RuntimeError: the child raised, died or took longer than `seconds`; says which.
+    """
+    context = multiprocessing.get_context("fork")
+    ours, its = context.Pipe()
+    child = context.Process(target=_answer, args=(its, function, args))
+    child.start()
+    its.close()
+    try:
+        done, answer = ours.recv() if ours.poll(seconds) else (False, f"no answer in {seconds:g} s")
+    except EOFError:
+        done, answer = False, "the process died"
+    finally:
+        child.kill()
+        child.join()
+    if not done:
+        raise RuntimeError(answer)
+    return answer
+
+
+def _answer(pipe: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(null, stream)
+    try:
+        pipe.send((True, function(*args)))
+    except Exception as error:  # a peer may fail in any way
+        pipe.send((False, f"{type(error).__name__}: {error}"))
 
 
 # ---- memory ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.microops import MICRO, mymm
 from tests.tracer import KINDS, RULES, Call, FlopTracer, UnknownOperation, flop_counter_matmul, transform_flops
 
 DEVICES = ("cpu", "meta")
@@ -52,131 +52,19 @@ def leaf(*shape: int, device: str = "meta", dtype: torch.dtype = torch.float32) 
 # ------------------------------------------------------------------------------------------- micro-operations
 
 
-@torch.library.custom_op("tracer_test::mymm", mutates_args=())
-def mymm(a: Tensor, b: Tensor) -> Tensor:
-    """(M, K) @ (K, N) behind a name that torch does not know."""
-    return a @ b
-
-
-@mymm.register_fake
-def _(a: Tensor, b: Tensor) -> Tensor:
-    return a.new_empty(a.shape[0], b.shape[1])
-
-
 def mymm_rule(call: Call) -> dict[str, int]:
     """2MNK."""
     return {"matmul": 2 * call.result.numel() * call["a"].shape[-1]}
-
-
-def thrice(layer: nn.Module, x: Tensor) -> Tensor:
-    """The same layer called three times."""
-    out: Tensor = layer(layer(layer(x)))
-    return out
-
-
-@dataclass(frozen=True)
-class Micro:
-    """One operation with its exact counts.
-
-    Attributes:
-        run: called with a function that makes (complex: `dtype`) tensors on the device under test, and the device.
-        counts: every kind that occurs; the first one is the figure by which counting tools are usually compared.
-    """
-
-    run: Callable[[Callable[..., Tensor], str], Any]
-    counts: dict[str, int]
-    devices: tuple[str, ...] = DEVICES
-
-
-CONV_3X3, DEPTHWISE = (32, 32, 3, 3), (32, 1, 3, 3)
-SCORES, ROWS = 4 * 64 * 64, 4 * 64  # 4 heads, 64 queries and keys
-
-MICRO = {
-    "linear 64x256->256": Micro(
-        lambda new, d: nn.Linear(256, 256, device=d)(new(64, 256)), {"matmul": 8_388_608, "bias": 16_384}
-    ),
-    "linear on 3-D input": Micro(
-        lambda new, d: nn.Linear(256, 256, device=d)(new(2, 64, 256)), {"matmul": 16_777_216, "bias": 32_768}
-    ),
-    "x @ x.T": Micro(lambda new, d: (lambda x: x @ x.T)(new(64, 256)), {"matmul": 2_097_152}),
-    "einsum bhtd,bhsd->bhts": Micro(
-        lambda new, d: torch.einsum("bhtd,bhsd->bhts", new(1, 4, 64, 32), new(1, 4, 64, 32)),
-        {"matmul": 1_048_576},
-    ),
-    "complex matmul": Micro(
-        lambda new, d: new(64, 256, dtype=torch.complex64) @ new(256, 64, dtype=torch.complex64),
-        {"matmul": 8_388_608},
-    ),
-    "sdpa": Micro(
-        lambda new, d: F.scaled_dot_product_attention(*(new(1, 4, 64, 32) for _ in range(3))),
-        {"matmul": 2_097_152, "elementwise": SCORES, "softmax": 5 * SCORES - 2 * ROWS},
-    ),
-    # A causal mask is not halved: 1,064,960 of these products fall on or below the diagonal.
-    "sdpa causal": Micro(
-        lambda new, d: F.scaled_dot_product_attention(*(new(1, 4, 64, 32) for _ in range(3)), is_causal=True),
-        {"matmul": 2_097_152, "elementwise": SCORES, "softmax": 5 * SCORES - 2 * ROWS},
-    ),
-    "nn.MultiheadAttention": Micro(
-        lambda new, d: nn.MultiheadAttention(128, 4, batch_first=True, device=d)(
-            *[new(1, 64, 128)] * 3, need_weights=False
-        ),
-        {
-            "matmul": 10_485_760,
-            "bias": 4 * 64 * 128,
-            "elementwise": SCORES,
-            "softmax": 5 * SCORES - 2 * ROWS,
-        },
-    ),
-    "depthwise conv 3x3": Micro(
-        lambda new, d: F.conv2d(new(1, 32, 16, 16), new(*DEPTHWISE), padding=1, groups=32), {"conv": 147_456}
-    ),
-    "F.conv2d functional": Micro(
-        lambda new, d: F.conv2d(new(1, 32, 16, 16), new(*CONV_3X3), padding=1), {"conv": 4_718_592}
-    ),
-    "rfft2 + irfft2": Micro(lambda new, d: torch.fft.irfft2(torch.fft.rfft2(new(8, 64, 64))), {"fft": 1_996_800}),
-    "complex mul": Micro(
-        lambda new, d: new(8, 64, 64, dtype=torch.complex64) * new(8, 64, 64, dtype=torch.complex64),
-        {"complex": 196_608},
-    ),
-    "sin": Micro(lambda new, d: torch.sin(new(512, 64)), {"transcendental": 32_768}),
-    "x * x": Micro(lambda new, d: (lambda x: x * x)(new(512, 64)), {"elementwise": 32_768}),
-    # A scan needs in - rows = 32,256 additions; the rule is "in", one per element.
-    "cumsum": Micro(lambda new, d: torch.cumsum(new(512, 64), -1), {"reduction": 32_768}),
-    "softmax": Micro(lambda new, d: F.softmax(new(512, 64), -1), {"softmax": 162_816}),
-    "layer_norm(64)": Micro(  # 230,400 in all
-        lambda new, d: nn.LayerNorm(64, device=d)(new(512, 64)),
-        {"elementwise": 5 * 32_768 + 512, "reduction": 2 * 32_768, "transcendental": 512},
-    ),
-    "custom op": Micro(lambda new, d: mymm(new(64, 256), new(256, 64)), {"matmul": 2_097_152}),
-    "one linear called 3 times": Micro(
-        lambda new, d: thrice(nn.Linear(256, 256, device=d), new(64, 256)),
-        {"matmul": 25_165_824, "bias": 3 * 16_384},
-    ),
-    # On cpu the whole layer is one library call, which has no rule. Per step: gates 4 x 64 of two biased products
-    # and their sum, 3 sigmoid + 2 tanh, 3 products and 1 sum of the states.
-    "LSTM 64->64, T=32": Micro(
-        lambda new, d: nn.LSTM(64, 64, device=d)(new(32, 1, 64)),
-        {
-            "matmul": 2_097_152,
-            "bias": 2 * 32 * 256,
-            "elementwise": 32 * (256 + 4 * 64),
-            "transcendental": 32 * 5 * 64,
-        },
-        ("meta",),
-    ),
-}
 
 
 @pytest.mark.parametrize(
     ("name", "device"), [(name, device) for name, micro in MICRO.items() for device in micro.devices]
 )
 def test_micro_operation(name: str, device: str) -> None:
-    def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.randn(*shape, device=device, dtype=dtype)
-
-    tracer = trace(MICRO[name].run, new, device, rules={"tracer_test.mymm": mymm_rule})
-    assert counted(tracer) == MICRO[name].counts
-    assert tracer.total == sum(MICRO[name].counts.values())
+    micro = MICRO[name]
+    tracer = trace(micro.module(device), micro.input(device), rules={"microops.mymm": mymm_rule})
+    assert counted(tracer) == micro.counts
+    assert tracer.total == sum(micro.counts.values())
     assert tuple(tracer.counts) == KINDS
 
 
@@ -703,7 +591,7 @@ def test_checkpointing_repeats_the_forward_pass() -> None:
         (lambda x: torch.linalg.vector_norm(x, 3), "linalg_vector_norm"),
         (lambda x: torch.tanh(x + 1j), "complex tanh"),
         (lambda x: (x + 1j) ** 0.5 * (x + 1j) ** 1.5, "complex pow"),
-        (lambda x: mymm(x, x), "tracer_test.mymm"),
+        (lambda x: mymm(x, x), "microops.mymm"),
         (lambda x: F.max_pool1d(x, 2).sum().backward(), "max_pool"),
     ],
 )
