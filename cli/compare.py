@@ -27,10 +27,10 @@ _INDEX = re.compile(r"(?<=\.)\d+(?=\.|$)")
 def bars(found: Cost, by: By, depth: int | None) -> None:
     """One row a share, the largest first; modules that differ in nothing but indices are one row."""
     shares = breakdown(found, by, depth)
-    groups = _fold(shares) if by == "path" else [[share] for share in shares]
+    groups = fold(shares) if by == "path" else [[share] for share in shares]
     groups.sort(key=lambda group: -group[0].flops * len(group))
     flops = [sum(one.flops for one in group) for group in groups]
-    labels = [_row_label(group, by) for group in groups]
+    labels = [row_label(group, by) for group in groups]
     width = _bar_width(max((label.cell_len for label in labels), default=0))
     unit = unit_name(found.unit)
     made = render.table(HEADS[by], unit, "%", "", *([] if by == "kind" else ["params"]), right=(unit, "%", "params"))
@@ -52,7 +52,8 @@ def _bar_width(label: int) -> int:
     return min(BAR, max(SHORT, console.width - FIGURES - label)) if console.is_terminal else BAR
 
 
-def _fold(shares: Sequence[Share]) -> list[list[Share]]:
+def fold(shares: Sequence[Share]) -> list[list[Share]]:
+    """Shares of modules that differ in nothing but the indices in their paths, together."""
     groups: dict[tuple[object, ...], list[Share]] = {}
     for share in shares:
         key = (_INDEX.sub("*", share.name), share.type, share.flops, share.params)
@@ -60,7 +61,8 @@ def _fold(shares: Sequence[Share]) -> list[list[Share]]:
     return list(groups.values())
 
 
-def _row_label(group: Sequence[Share], by: By) -> Text:
+def row_label(group: Sequence[Share], by: By) -> Text:
+    """What to call a group of equal shares: path or component, how many, of what type."""
     count = sum(one.count for one in group)
     many = f" {render.TIMES}{count}" if count > 1 else ""
     kind = f"  {group[0].type}" if by == "path" and group[0].name else ""
@@ -104,12 +106,18 @@ def _free(name: str, taken: Container[str]) -> str:
     return name if name not in taken else next(f"{name} {n}" for n in range(2, 10**6) if f"{name} {n}" not in taken)
 
 
+def _memory(costs: Sequence[Cost]) -> dict[str, list[str]]:
+    """The bytes of the weights, and those of training."""
+    keys = {costs[0].dtype: "param_bytes", **({"memory": "total_bytes"} if costs[0].mode == "train" else {})}
+    return {head: [render.human(found.memory[key], "B") for found in costs] for head, key in keys.items()}
+
+
 def _totals(costs: Sequence[tuple[str, Cost]]) -> None:
     first = costs[0][1]
     columns = {
         "preset": [preset for preset, _ in costs],
         "params": [cell(found.params) for _, found in costs],
-        first.dtype: [render.human(found.memory["param_bytes"], "B") for _, found in costs],
+        **_memory([found for _, found in costs]),
         unit_name(first.unit): [cell(found.flops) for _, found in costs],
         "ratio": [f"{found.flops / first.flops:.3f}" if first.flops else "" for _, found in costs],
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli import example, inputs, render
-from cli.figures import counted, refuse, said, unit_name
+from cli.figures import counted, memory_labels, refuse, said, unit_name
 from registry.cost import Counting
 from registry.diff import Change, Difference, Figure, diff
 
@@ -14,13 +14,11 @@ LONGEST = 60
 """Characters of one value."""
 
 
-def diff_presets(
-    left: str, right: str, overrides: tuple[list[str], list[str]], counting: Counting, dtype: str, form: str
-) -> None:
+def diff_presets(left: str, right: str, overrides: tuple[list[str], list[str]], counting: Counting, form: str) -> None:
     """Print what differs."""
     refuse(counting)
     plans = [inputs.load(preset, own) for preset, own in zip((left, right), overrides, strict=True)]
-    found = diff(plans[0], plans[1], dtype=dtype, **counting)
+    found = diff(plans[0], plans[1], **counting)
     if form == "json":
         render.data({"left": left, "right": right, **counting, **found.to_dict()})
         return
@@ -30,7 +28,7 @@ def diff_presets(
     render.plain("")
     _changes(found.changes)
     render.plain("")
-    _figures(found, counting, dtype)
+    _figures(found, counting)
 
 
 def _changes(changes: Sequence[Change]) -> None:
@@ -58,7 +56,7 @@ def _value(value: Any) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def _figures(found: Difference, counting: Counting, dtype: str) -> None:
+def _figures(found: Difference, counting: Counting) -> None:
     convention, unit = counting["convention"], counting["unit"]
     left = counted({kind: figure.left for kind, figure in found.kinds.items()}, convention, unit)
     right = counted({kind: figure.right for kind, figure in found.kinds.items()}, convention, unit)
@@ -67,8 +65,9 @@ def _figures(found: Difference, counting: Counting, dtype: str) -> None:
     kinds = [kind for kind in found.kinds if kind in left or kind in right]
     rows += [(f"  {kind}", Figure(left.get(kind, 0), right.get(kind, 0)), "") for kind in kinds]
     rows.append(("parameters", found.params, ""))
-    memory = {"param_bytes": "weights", "buffer_bytes": "buffers", "grad_bytes": "gradients"}
-    rows += [(f"  {memory.get(name, name)}, {dtype}", figure, "B") for name, figure in found.memory.items()]
+    for key, label in memory_labels(counting["dtype"], counting["optimizer"]).items():
+        if key in found.memory:
+            rows.append((label if key == "total_bytes" else f"  {label}", found.memory[key], "B"))
     for label, figure, suffix in rows:
         style = "" if label.startswith(" ") else "bold"
         made.add_row(

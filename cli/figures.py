@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from cli import render
 from cli.guard import Refused
 from registry.cost import CONVENTIONS, Convention, Counting, Unit
+from registry.optimizers import OPTIMIZERS, unknown
 
 MEANING: Mapping[str, str] = {
     "all": "every scalar operation",
+    "complex-fft": "every scalar operation, FFTs as complex ones",
     "matmul": "matrix products and convolutions only",
+    "mac": "multiply-adds of matrix products and convolutions",
     "nvsubquadratic": "the reference library's formulas: one image, forward",
 }
 """What each convention counts."""
@@ -22,8 +25,10 @@ def refuse(counting: Counting) -> None:
     """Refuse what cannot be counted.
 
     Raises:
-        Refused: multiply-adds of formulas that have none, or cached kernels while training.
+        Refused: multiply-adds of formulas that have none, cached kernels while training, an unknown optimizer.
     """
+    if counting["optimizer"] not in OPTIMIZERS:
+        raise Refused(unknown(counting["optimizer"]))
     published = counting["convention"] == "nvsubquadratic"
     if published and counting["unit"] == "mac":
         raise Refused("Expected --unit flop with --convention nvsubquadratic, got mac: its formulas give FLOPs only")
@@ -36,6 +41,19 @@ def said(counting: Counting) -> str:
     cached = ", kernels cached" if counting["cached_kernels"] else ""
     means = f"convention {counting['convention']}: {MEANING[counting['convention']]}"
     return f"{counting['mode']} pass of batch {counting['batch']:,}{cached}, {means}"
+
+
+def memory_labels(dtype: str, optimizer: str) -> dict[str, str]:
+    """What to call each entry of `Cost.memory`, the sum first."""
+    return {
+        "total_bytes": "memory",
+        "param_bytes": f"weights, {dtype}",
+        "buffer_bytes": "buffers",
+        "state_bytes": "recurrent state",
+        "grad_bytes": "gradients",
+        "optimizer_bytes": f"optimizer, {optimizer}",
+        "saved_bytes": "saved for backward",
+    }
 
 
 def unit_name(unit: Unit) -> str:

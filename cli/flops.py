@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cli import compare, inputs, render, tree
-from cli.figures import cell, counted, kind_columns, refuse, said, unit_name
+from cli.figures import cell, counted, kind_columns, memory_labels, refuse, said, unit_name
 from registry.breakdown import By, breakdown
 from registry.cost import Cost, Counting, cost
 from registry.tape import KINDS, PUBLISHED
@@ -17,14 +17,13 @@ def flops(
     overrides: list[str],
     counting: Counting,
     depth: int | None,
-    dtype: str,
     by: By | None,
     form: str,
 ) -> None:
     """Print the cost of a preset, or of several side by side."""
     refuse(counting)
     plans = [inputs.load(preset, overrides) for preset in presets]
-    costs = [(preset, cost(plan, dtype=dtype, **counting)) for preset, plan in zip(presets, plans, strict=True)]
+    costs = [(preset, cost(plan, **counting)) for preset, plan in zip(presets, plans, strict=True)]
     if form == "json":
         reports = [_report(preset, found, depth, by) for preset, found in costs]
         render.data(reports if len(reports) > 1 else reports[0])
@@ -83,9 +82,12 @@ def _totals(found: Cost) -> None:
     for kind, count in counted(found.root.counts, found.convention, found.unit).items():
         grid.add_row(f"  {kind}", *_figure(count), render.styled((f"{render.percent(count, found.flops)} %", "dim")))
     grid.add_row(render.styled(("parameters", "bold")), *_figure(found.params))
-    for label, key in (("weights", "param_bytes"), ("buffers", "buffer_bytes"), ("gradients", "grad_bytes")):
+    for key, label in memory_labels(found.dtype, found.optimizer).items():
         if found.memory.get(key):
-            grid.add_row(f"  {label}, {found.dtype}", *_figure(found.memory[key], "B"))
+            whole = key == "total_bytes"
+            share = "" if whole else f"{render.percent(found.memory[key], found.memory['total_bytes'])} %"
+            name = render.styled((label, "bold")) if whole else f"  {label}"
+            grid.add_row(name, *_figure(found.memory[key], "B"), render.styled((share, "dim")))
     render.show(grid)
 
 
@@ -95,13 +97,14 @@ def _figure(count: int, unit: str = "") -> tuple[str, str]:
 
 def _tree(found: Cost, depth: int | None) -> None:
     """One row a component, those without operations and parameters left out; equal ones together."""
-    rows = tree.rows(found.root, depth, lambda node: bool(found.project(node.counts) or node.params))
+    rows = tree.rows(found.whole, depth, lambda node: bool(found.project(node.counts) or node.params))
     labels = [render.branch(row.guide, row.name, row.count, row.node.type) for row in rows]
     totals = [found.project(row.node.counts) * row.times for row in rows]
     columns = {
         unit_name(found.unit): [cell(total) for total in totals],
         "%": [render.percent(total, found.flops) for total in totals],
         "params": [cell(row.node.params * row.times) for row in rows],
+        "memory": [render.human(found.bytes_of(row.node) * row.times, "B") for row in rows],
     }
     taken = max(label.cell_len for label in labels) + sum(max(map(len, cells)) for cells in columns.values())
     room = render.stdout().width - min(taken, render.LABEL + 24) - render.GAP * len(columns)

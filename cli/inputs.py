@@ -95,7 +95,8 @@ def load(preset: str, overrides: list[str]) -> Plan:
         plan = load_plan(source(preset, files), overrides)
     except InvalidConfig as refused:
         refuse(preset, refused, files)
-    render.problems(plan.problems, files, render.stderr())
+    if plan.problems:
+        render.problems(plan.problems, files, render.stderr())
     return plan
 
 

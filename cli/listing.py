@@ -19,7 +19,6 @@ from registry.schema import Component, Slot, fields_of
 from registry.store import Entry
 
 if TYPE_CHECKING:
-    from rich.table import Table
     from rich.text import Text
 
 SHOWN_PARAMETERS = 16
@@ -218,7 +217,7 @@ def _show_rules(facts: Mapping[str, Any]) -> None:
     _section("rules", grid)
 
 
-def _section(title: str, grid: Table) -> None:
+def _section(title: str, grid: render.Table) -> None:
     """A titled block, unless it is empty."""
     if grid.row_count:
         render.plain("")

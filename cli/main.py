@@ -5,6 +5,9 @@ Exit codes: 0 fine, 1 the preset is invalid or a check failed, 2 wrong usage or 
 
 from __future__ import annotations
 
+import copy
+import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional
@@ -38,26 +41,42 @@ Batch = Annotated[int, typer.Option(min=1, help="Number of inputs.")]
 Presets = Annotated[list[str], typer.Argument(metavar="PRESET...", help="Names of presets, paths of YAML files, or -.")]
 Mode = Annotated[Literal["forward", "train"], typer.Option(help="What to count.")]
 Convention = Annotated[
-    Literal["all", "matmul", "nvsubquadratic"],
-    typer.Option(help="Every operation, matrix products only, or the reference library's formulas."),
+    Literal["all", "complex-fft", "matmul", "mac", "nvsubquadratic"],
+    typer.Option(help="Every operation, with FFTs as complex ones, products only, their MACs, or published formulas."),
 ]
 Unit = Annotated[Literal["flop", "mac"], typer.Option(help="Operations, or multiply-adds.")]
 CachedKernels = Annotated[
     bool, typer.Option("--cached-kernels", help="Kernels that do not depend on the input exist already.")
 ]
 Dtype = Annotated[
-    Literal["float32", "float64", "bfloat16", "float16"], typer.Option(help="Type of the weights, for their bytes.")
+    Literal["float32", "float64", "bfloat16", "float16"],
+    typer.Option(help="Type of weights and activations, for their bytes."),
+]
+Optimizer = Annotated[
+    Optional[str], typer.Option(metavar="NAME", help="With --mode train: what trains, for its bytes; default adamw.")
 ]
 
 
-def _counting(batch: int, mode: Mode, convention: Convention, unit: Unit, cached_kernels: bool) -> Counting:
+def _counting(
+    batch: int,
+    mode: Mode,
+    convention: Convention,
+    unit: Unit,
+    cached_kernels: bool,
+    dtype: Dtype,
+    optimizer: Optional[str],
+) -> Counting:
     """The options of what to count, together."""
+    if optimizer is not None and mode != "train":
+        raise Refused(f"Expected --mode train with --optimizer, got {mode}: only training has one")
     return {
         "batch": batch,
         "mode": mode,
         "convention": convention,
-        "unit": unit,
+        "unit": "mac" if convention == "mac" else unit,
         "cached_kernels": cached_kernels,
+        "dtype": dtype,
+        "optimizer": optimizer or "adamw",
     }
 
 
@@ -113,6 +132,7 @@ def flops(
         typer.Option(help="Bars by module, by registered component, or by kind of operation."),
     ] = None,
     dtype: Dtype = "float32",
+    optimizer: Optimizer = None,
     sweep: Annotated[
         Optional[list[str]],
         typer.Option(metavar="KEY=VALUES", help="Try each value: patch_size=4,8,16 or image_size=112:1792:56."),
@@ -124,8 +144,8 @@ def flops(
         Literal["text", "json", "csv"], typer.Option("--format", help="For people, programs, or spreadsheets.")
     ] = "text",
 ) -> None:
-    """Count operations and parameters: by component and kind, of several presets, over many sizes."""
-    counting = _counting(batch, mode, convention, unit, cached_kernels)
+    """Count operations, parameters and bytes: by component and kind, of several presets, over many sizes."""
+    counting = _counting(batch, mode, convention, unit, cached_kernels, dtype, optimizer)
     if sweep:
         from cli.sweep import sweep_flops
 
@@ -137,7 +157,7 @@ def flops(
         raise Refused("Expected --sweep KEY=VALUES with --plot, got none")
     from cli.flops import flops
 
-    flops(presets, overrides or [], counting, depth, dtype, by, form)
+    flops(presets, overrides or [], counting, depth, by, form)
 
 
 @app.command()
@@ -157,15 +177,16 @@ def diff(
     unit: Unit = "flop",
     cached_kernels: CachedKernels = False,
     dtype: Dtype = "float32",
+    optimizer: Optimizer = None,
     form: Form = "text",
 ) -> None:
     """Show what two presets say differently, and what that does to their cost."""
     from cli.diff import diff_presets
 
-    counting = _counting(batch, mode, convention, unit, cached_kernels)
+    counting = _counting(batch, mode, convention, unit, cached_kernels, dtype, optimizer)
     shared = overrides or []
     own = ([*shared, *(only_left or [])], [*shared, *(only_right or [])])
-    diff_presets(left, right, own, counting, dtype, form)
+    diff_presets(left, right, own, counting, form)
 
 
 @app.command()
@@ -183,6 +204,12 @@ def solve(
     flops: Annotated[
         Optional[str], typer.Option(metavar="NUMBER", help="Operations to come near to, such as 10G.")
     ] = None,
+    memory: Annotated[
+        Optional[str],
+        typer.Option(
+            metavar="BYTES", help="Most memory a pass may take, such as 16GB; FLOPs are then those of one input."
+        ),
+    ] = None,
     limit: Annotated[bool, typer.Option("--max", help="The budgets are limits: never exceed them.")] = False,
     top: Annotated[int, typer.Option(min=1, max=1000, help="Number of candidates to show.")] = 10,
     overrides: Overrides = None,
@@ -191,14 +218,53 @@ def solve(
     convention: Convention = "all",
     unit: Unit = "flop",
     cached_kernels: CachedKernels = False,
+    dtype: Dtype = "float32",
+    optimizer: Optimizer = None,
     form: Form = "text",
 ) -> None:
-    """Find the valid variations of a preset that come nearest to a budget of parameters and operations."""
+    """Find the valid variations of a preset that come nearest to a budget of parameters, operations and memory."""
     from cli.solve import solve_budget
 
-    counting = _counting(batch, mode, convention, unit, cached_kernels)
-    budget = {"params": params, "flops": flops}
+    counting = _counting(batch, mode, convention, unit, cached_kernels, dtype, optimizer)
+    budget = {"params": params, "flops": flops, "memory": memory}
     solve_budget(preset, vary, budget, limit, top, overrides or [], counting, form)
+
+
+@app.command()
+def roofline(
+    preset: Preset,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of a device (arch devices), or path of a YAML file.")
+    ] = "h100-sxm",
+    overrides: Overrides = None,
+    batch: Batch = 1,
+    mode: Mode = "forward",
+    dtype: Annotated[
+        Literal["float32", "tf32", "float64", "bfloat16", "float16"],
+        typer.Option(help="Type of weights and activations; tf32: float32 with products on tensor cores."),
+    ] = "float32",
+    cached_kernels: CachedKernels = False,
+    by: Annotated[Literal["path", "component"], typer.Option(help="By module, or by registered component.")] = "path",
+    depth: Depth = None,
+    fused: Annotated[
+        bool, typer.Option("--fused", help="Time the bytes of modules that are each fused, not of single operations.")
+    ] = False,
+    form: Annotated[
+        Literal["text", "json", "csv"], typer.Option("--format", help="For people, programs, or spreadsheets.")
+    ] = "text",
+) -> None:
+    """Estimate what limits each module on a device: its arithmetic, its FFTs or its memory."""
+    from cli.roofline import show_roofline
+
+    show_roofline(preset, overrides or [], device, batch, mode, dtype, cached_kernels, by, depth, fused, form)
+
+
+@app.command()
+def devices(form: Form = "text") -> None:
+    """List the devices that rooflines are known of, with the source of their figures."""
+    from cli.roofline import show_devices
+
+    show_devices(form)
 
 
 @app.command()
@@ -293,11 +359,23 @@ def schema() -> None:
 
 def run() -> None:
     """Entry point of `arch` and of `python -m cli`."""
+    gc.set_threshold(50_000)  # what imports leave behind is no garbage: look for some less often, and not at the end
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # no search through every installed package
     tolerate_encodings()
     try:
-        app(prog_name="arch")
+        _app_with(*sys.argv[1:2])(prog_name="arch")
     except KeyboardInterrupt:
         code: str | int | None = INTERRUPTED
     except SystemExit as end:
         code = end.code
-    sys.exit(flush() or code)
+    code = flush() or code
+    gc.freeze()
+    sys.exit(code)
+
+
+def _app_with(name: str = "") -> typer.Typer:
+    """`app` with the command of that name alone, as typer reads the options of all there are; all if none has it."""
+    only = copy.copy(app)
+    commands = {info.name or getattr(info.callback, "__name__", ""): info for info in app.registered_commands}
+    only.registered_commands = [commands[name]] if name in commands else app.registered_commands
+    return only

@@ -13,6 +13,8 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,8 +22,7 @@ from registry.errors import Problem, clip
 from registry.limits import LIMITS
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table
+    from rich.console import Console
     from rich.text import Text
 
 WIDTH = 120
@@ -33,6 +34,8 @@ GAP = 3
 """Cells between two columns of a table."""
 LABEL = 48
 """Cells the labels of a tree should have, before columns beside it are left out."""
+PROSE = 24
+"""Cells that prose should have, before what is beside it is cut; with less than half of them it is cut as well."""
 PATIENCE = 1.0
 """Seconds before a bar shows how far it is."""
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan", "hint": "green", "place": "blue"}
@@ -331,6 +334,95 @@ def extents(labels: Iterable[object]) -> str:
 # ---- tables -----------------------------------------------------------------------------------------------------
 
 
+@dataclass
+class Column:
+    """A column of a `Table`.
+
+    Attributes:
+        right: Of figures: aligned to the right.
+        folds: Of prose: wrapped where there is no room for it on one line, instead of cut.
+        max_width: Cells it may have, None for any number.
+        cells: Its heading, if the table has a head, and what the rows hold.
+    """
+
+    right: bool = False
+    folds: bool = False
+    max_width: int | None = None
+    cells: list[Text] = field(default_factory=list)
+
+
+class Table:
+    """Rows of text in columns, each as wide as it needs to be where there is room for it.
+
+    The tables of rich can do more; to lay out one of these takes them longer than it takes to check and cost a network.
+    """
+
+    def __init__(self, columns: Sequence[Column], gap: int, has_head: bool) -> None:
+        """Make a table without rows; where it has a head, the headings are the first cells of the columns."""
+        self.columns = columns
+        self.row_count = 0
+        self._gap = gap
+        self._has_head = has_head
+
+    def add_row(self, *cells: str | Text) -> None:
+        """Add a row of a cell for each column; the last ones may be left out."""
+        missing = len(self.columns) - len(cells)
+        for column, cell in zip(self.columns, (*cells, *[""] * missing), strict=True):
+            column.cells.append(styled(cell) if isinstance(cell, str) else cell)
+        self.row_count += 1
+
+    def lines(self, console: Console, room: int | None) -> Iterator[Text]:
+        """The table line by line, without spaces at their ends.
+
+        Args:
+            console: Where they are printed.
+            room: Cells that a line may take; None for any number.
+        """
+        widths = self._widths(room)
+        for index, row in enumerate(zip(*(column.cells for column in self.columns), strict=True)):
+            pieces = [_fold(*piece, console) for piece in zip(row, self.columns, widths, strict=True)]
+            for cells in zip_longest(*pieces):
+                yield self._line(cells, widths)
+            if index == 0 and self._has_head:
+                yield styled(("─" * (sum(widths) + self._gap * (len(widths) - 1)), "dim"))
+
+    def _line(self, cells: Sequence[Text | None], widths: Sequence[int]) -> Text:
+        from rich.text import Text
+
+        line, start, end = Text(), 0, 0
+        for cell, column, width in zip(cells, self.columns, widths, strict=True):
+            if cell:
+                at = start + (width - cell.cell_len if column.right else 0)
+                line.append(" " * (at - end)).append_text(cell)
+                end = at + cell.cell_len
+            start += width + self._gap
+        line.rstrip()
+        return line
+
+    def _widths(self, room: int | None) -> list[int]:
+        """Cells for each column: what it needs; less where there is no room, prose first, then the widest."""
+        widths = [max((cell.cell_len for cell in column.cells), default=0) for column in self.columns]
+        widths = [min(width, column.max_width or width) for width, column in zip(widths, self.columns, strict=True)]
+        excess = 0 if room is None else sum(widths) + self._gap * (len(widths) - 1) - room
+        prose = [index for index, column in enumerate(self.columns) if column.folds]
+        for shrinking, least in ((prose, PROSE), (range(len(widths)), 1)):
+            while excess > 0 and any(widths[index] > least for index in shrinking):
+                widths[max(shrinking, key=widths.__getitem__)] -= 1
+                excess -= 1
+        return widths
+
+
+def _fold(cell: Text, column: Column, width: int, console: Console) -> Sequence[Text]:
+    """A cell as lines of at most `width`."""
+    if cell.cell_len <= width:
+        return [cell]
+    if column.folds and width >= PROSE // 2:
+        return list(cell.wrap(console, width, overflow="fold"))
+    cut = cell.copy()
+    cut.truncate(width, overflow="ellipsis")
+    return [cut]
+
+
 def table(*columns: str, right: Iterable[str] = (), flexible: Iterable[str] = ()) -> Table:
     """A table without lines but one below its head.
 
@@ -339,29 +431,13 @@ def table(*columns: str, right: Iterable[str] = (), flexible: Iterable[str] = ()
         right: Those of figures.
         flexible: Those of prose, which may be wrapped; others stay on one line.
     """
-    from rich import box
-    from rich.table import Table
-
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", border_style="dim")
-    for column in columns:
-        if column in flexible:
-            made.add_column(column, overflow="fold", ratio=1)
-        else:
-            made.add_column(column, justify="right" if column in right else "left", no_wrap=True)
-    return made
+    made = [Column(head in right, head in flexible, cells=[styled((head, "bold"))]) for head in columns]
+    return Table(made, GAP, has_head=True)
 
 
 def grid(*justify: str) -> Table:
     """A table without head and lines; one column for each of `left`, `right` and `prose` (which is wrapped)."""
-    from rich.table import Table
-
-    made = Table.grid(padding=(0, 2, 0, 0))
-    for how in justify:
-        if how == "prose":
-            made.add_column(overflow="fold")
-        else:
-            made.add_column(justify="right" if how == "right" else "left", no_wrap=True)
-    return made
+    return Table([Column(how == "right", how == "prose") for how in justify], 2, has_head=False)
 
 
 def branch(guide: str, name: str, count: int, kind: str) -> Text:
@@ -395,26 +471,22 @@ def tree_table(
         if not console.is_terminal or room >= min(natural, LABEL):
             break
     made = table("component", *shown, right=[head for head in shown if head not in left])
-    made.columns[0].width = natural if not console.is_terminal else max(min(natural, room), 10)
+    if console.is_terminal:
+        made.columns[0].max_width = max(min(natural, room), 10)
     for label, *cells in zip(labels, *shown.values(), strict=True):
         made.add_row(label, *cells)
     show(made, console)
 
 
-def show(renderable: RenderableType, console: Console | None = None, indent: int = 0) -> None:
-    """Print a table, without spaces at the ends of lines; in a pipe it is as wide as it needs to be."""
-    from rich.measure import Measurement
+def show(table: Table, console: Console | None = None, indent: int = 0) -> None:
+    """Print a table; in a pipe it is as wide as it needs to be."""
     from rich.text import Text
 
     console = console or stdout()
-    options = console.options.update(width=console.width - indent)
-    if not console.is_terminal:
-        natural = Measurement.get(console, options.update(max_width=LONGEST), renderable).maximum
-        options = options.update(width=natural)
-    for segments in console.render_lines(renderable, options, pad=False):
-        line = Text(" " * indent).append_tokens((segment.text, segment.style) for segment in segments)
-        line.rstrip()
-        console.print(line, soft_wrap=True)
+    room = console.width - indent if console.is_terminal else None
+    lines = [Text(" " * indent).append_text(line) for line in table.lines(console, room)]
+    if lines:
+        console.print(Text("\n").join(lines), soft_wrap=True)
 
 
 def heading(text: str, *more: str | tuple[str, str]) -> None:

@@ -15,7 +15,7 @@ from cli.sweep import parse_grid, written
 from registry.cost import Counting
 from registry.errors import InvalidConfig, Unreadable
 from registry.reader import parse_value
-from registry.solve import Candidate, Solution, parse_amount, solve
+from registry.solve import Candidate, Solution, parse_amount, parse_bytes, solve
 from registry.sweep import Point, override
 
 
@@ -43,11 +43,15 @@ def solve_budget(
 
 def _targets(budget: Mapping[str, str | None]) -> dict[str, int]:
     try:
-        targets = {name: parse_amount(text) for name, text in budget.items() if text is not None}
+        targets = {
+            name: (parse_bytes if name == "memory" else parse_amount)(text)
+            for name, text in budget.items()
+            if text is not None
+        }
     except ValueError as error:
         raise Refused(str(error)) from None
     if not targets:
-        raise Refused("Expected a budget, --params, --flops or both, got none")
+        raise Refused("Expected a budget, --params, --flops or --memory, got none")
     return targets
 
 
@@ -98,12 +102,14 @@ def _text(
     overrides: Sequence[str],
     counting: Counting,
 ) -> None:
-    wanted = ", ".join(f"{render.human(target)} {_names(counting)[name]}" for name, target in targets.items())
-    render.heading(preset, f": {'at most' if limit else 'near'} {wanted}")
-    render.heading("", (said(counting), "dim"))
+    render.heading(preset, f": {_wanted(targets, limit, counting)}")
+    if "memory" in targets:
+        render.heading("", (_said(counting), "dim"))
+    else:
+        render.heading("", (said(counting), "dim"))
     for note in found.notes:
         render.heading("", (f"note: {note}", "cyan"))
-    fitting = f", {found.fitting:,} within the budget" if limit else ""
+    fitting = f", {found.fitting:,} within the budget" if limit or "memory" in targets else ""
     render.heading("", (f"{found.tried:,} tried, {found.valid:,} valid{fitting}", "dim"))
     for (code, message), times in sorted(found.refused.items(), key=lambda item: -item[1]):
         render.heading("", (f"  {times:,} left out, such as: {message} [{code}]", "dim"))
@@ -115,22 +121,44 @@ def _text(
     best = found.candidates[0]
     columns = {"": ["*" if one.pareto else "" for one in found.candidates]}
     columns |= {key: [_short(one.values[key]) for one in found.candidates] for key in best.values}
-    for name, figures in (
-        ("params", [c.params for c in found.candidates]),
-        ("flops", [c.flops for c in found.candidates]),
-    ):
-        columns[_names(counting)[name]] = [cell(figure) for figure in figures]
+    for name, head in _names(counting).items():
+        figures = [_figure(one, name) for one in found.candidates]
+        columns[head] = [render.human(figure, "B") if name == "memory" else cell(figure) for figure in figures]
         if name in targets:
-            columns["off" if name == "params" else "off "] = [
-                f"{_off(one, name, targets):+.1f} %" for one in found.candidates
-            ]
+            off = _OFF[name]
+            columns[off] = [f"{_off(one, name, targets):+.1f} %" for one in found.candidates]
     table(columns, [""])
     render.footnote("*: no other one shown is nearer to one budget without being farther from the other")
     render.plain(f"arch flops {preset} {' '.join(f'--set {shlex.quote(text)}' for text in _sets(best, overrides))}")
 
 
+_OFF = {"params": "off", "flops": "off ", "memory": "off  "}
+"""Headings of the columns that say by how much a candidate misses a budget; no two columns have one heading."""
+
+
+def _wanted(targets: Mapping[str, int], limit: bool, counting: Counting) -> str:
+    """The budget in words."""
+    near = [f"{render.human(n)} {_names(counting)[name]}" for name, n in targets.items() if name != "memory"]
+    words = [f"{'at most' if limit else 'near'} {', '.join(near)}"] if near else []
+    if "memory" in targets:
+        words.append(f"at most {render.human(targets['memory'], 'B')} of memory")
+    return ", ".join(words)
+
+
+def _said(counting: Counting) -> str:
+    """What was counted where memory has a budget: operations of one input, bytes of what the options say."""
+    operations: Counting = {**counting, "batch": 1, "mode": "forward"}
+    training = f", trained by {counting['optimizer']}" if counting["mode"] == "train" else ""
+    memory = f"memory of a {counting['mode']} pass of batch {counting['batch']:,} in {counting['dtype']}{training}"
+    return f"{said(operations)}; {memory}"
+
+
 def _names(counting: Counting) -> dict[str, str]:
-    return {"params": "params", "flops": unit_name(counting["unit"])}
+    return {"params": "params", "flops": unit_name(counting["unit"]), "memory": "memory"}
+
+
+def _figure(one: Candidate, name: str) -> int:
+    return {"params": one.params, "flops": one.flops, "memory": one.memory}[name]
 
 
 def _short(value: Any) -> str:
@@ -140,7 +168,7 @@ def _short(value: Any) -> str:
 
 def _off(one: Candidate, name: str, targets: Mapping[str, int]) -> float:
     """By how many percent a candidate misses a target."""
-    return 100 * ({"params": one.params, "flops": one.flops}[name] / targets[name] - 1)
+    return 100 * (_figure(one, name) / targets[name] - 1)
 
 
 def _sets(one: Candidate, overrides: Sequence[str]) -> list[str]:
@@ -183,6 +211,7 @@ def _report(
                 "set": _sets(one, overrides),
                 "params": one.params,
                 "flops": one.flops,
+                "memory_bytes": one.memory,
                 "off_percent": {name: round(_off(one, name, targets), 3) for name in targets},
                 "pareto": one.pareto,
             }

@@ -69,7 +69,7 @@ class Difference:
         params: Numbers of parameters.
         flops: The figure of the convention.
         kinds: Operations by kind, in FLOPs; every kind that one of them has.
-        memory: Bytes of parameters and of buffers.
+        memory: Bytes, as of `Cost.memory`.
     """
 
     changes: tuple[Change, ...]
@@ -89,20 +89,19 @@ class Difference:
         }
 
 
-def diff(left: Plan, right: Plan, *, dtype: str = "float32", **counting: Unpack[Counting]) -> Difference:
+def diff(left: Plan, right: Plan, **counting: Unpack[Counting]) -> Difference:
     """Compare two plans.
 
     Args:
         left: From `registry.load`.
         right: From `registry.load`.
-        dtype: Type of parameters and buffers, for `memory`.
         counting: Arguments of `cost`.
 
     Raises:
         CostUnknown: one of them cannot be costed, such as one without input.
         ValueError: an argument `cost` refuses.
     """
-    one, other = cost(left, dtype=dtype, **counting), cost(right, dtype=dtype, **counting)
+    one, other = cost(left, **counting), cost(right, **counting)
     return Difference(
         tuple(changes(left.root.to_dict(), right.root.to_dict())),
         Figure(one.params, other.params),

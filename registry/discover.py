@@ -1,11 +1,18 @@
-"""Finding components: every folder of `components/` with a `schema.py`, and entry points. There is no central list."""
+"""Finding components: every folder of `components/` with a `schema.py`, and entry points. There is no central list.
+
+Importing a folder is slow, reading it is not: the decorators in the text of `schema.py` tell which names it registers,
+so that looking up a name imports one folder. What the text does not tell is found by importing everything.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
+import sys
 import threading
 import warnings
+from functools import cache
 from pathlib import Path
 
 from registry.errors import Problem
@@ -16,21 +23,62 @@ GROUP = "arch.components"
 CODES: dict[str, str] = {"broken-component": "A component folder that cannot be imported; all others work."}
 """Codes of problems with finding components."""
 
+_REGISTER = re.compile(r"\n@(?:\w+\.)*register\(")
+_NAME = re.compile(r'(?<!kind=)"(\w+)"')
+
 _lock = threading.RLock()
 _done: set[str] = set()
+_imported: set[str] = set()  # names of the folders that are
 _broken: dict[str, Problem] = {}
+
+
+def component(name: str) -> None:
+    """Import the folder whose text says that it registers `name`, if one does. When this returns, that has happened.
+
+    There is no lock of ours on the way, which could stand across those of Python's own import: several threads wait
+    for one folder there, and a folder may look up names while it is imported.
+    """
+    if name in _imported or "components" in _done:
+        return
+    folder = claims().get(name)
+    if folder is None:
+        return
+    begun = f"components.{folder.name}.schema" in sys.modules  # perhaps not done: by another thread, or further up here
+    _load(folder)
+    if not begun:
+        _imported.update(claimed for claimed, by in claims().items() if by is folder)
 
 
 def components() -> None:
     """Import every `components/*/schema.py` once. A broken folder is one problem (see `broken`), all others work."""
     if "components" in _done:
         return
-    with _lock:
-        if "components" in _done:
-            return
-        for folder in component_folders():
-            _load(f"components.{folder.name}.schema", folder)
-        _done.add("components")
+    for folder in component_folders():
+        _load(folder)
+    _done.add("components")
+
+
+@cache
+def claims() -> dict[str, Path]:
+    """Which folder registers a name or alias, by the text of all folders.
+
+    Empty where two folders claim one name: the first of them in alphabetical order gets it, so all are imported in
+    that order.
+    """
+    found: dict[str, Path] = {}
+    for folder in component_folders():
+        for registered in _REGISTER.split(_text(folder / "schema.py"))[1:]:
+            for name in _NAME.findall(registered.partition("\nclass ")[0]):
+                if found.setdefault(name, folder) is not folder:
+                    return {}
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # its import will say so
+        return ""
 
 
 def component_folders() -> list[Path]:
@@ -65,9 +113,11 @@ def broken() -> list[Problem]:
     return list(_broken.values())
 
 
-def _load(module: str, folder: Path) -> None:
+def _load(folder: Path) -> None:
+    if folder.name in _broken:
+        return
     try:
-        importlib.import_module(module)
+        importlib.import_module(f"components.{folder.name}.schema")
     except Exception as error:
         file = folder / "schema.py"
         line = error.lineno if isinstance(error, SyntaxError) else None

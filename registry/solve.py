@@ -1,4 +1,4 @@
-"""Budgets: the valid variations of a preset that come nearest to a number of parameters and of operations.
+"""Budgets: the valid variations of a preset that come nearest to a number of parameters, of operations or of bytes.
 
 Every candidate is checked by the same rules and costed by the same code as a preset; nothing is estimated.
 """
@@ -9,7 +9,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,8 @@ from registry.rules import divisors
 from registry.sources import Source
 from registry.sweep import Base, Point, count
 
+BUDGETS = frozenset(("params", "flops", "memory"))
+"""What there may be a budget of."""
 TRIES = 800
 """Points of the first search where no range is written."""
 SPAN = 4
@@ -41,13 +43,15 @@ class Candidate:
         values: Every override that makes it, those that follow from a varied key included.
         params: Number of parameters.
         flops: The figure of the convention.
-        distance: Of each budget: ln(value / target); 0.01 is about 1 % over.
+        memory: Bytes that have to be there at once, `total_bytes` of `Cost.memory`.
+        distance: Of each budget to come near to: ln(value / target); 0.01 is about 1 % over.
         pareto: No other candidate is nearer to one budget without being farther from another.
     """
 
     values: Mapping[str, Any]
     params: int
     flops: int
+    memory: int
     distance: Mapping[str, float]
     pareto: bool = False
 
@@ -65,7 +69,7 @@ class Solution:
         candidates: The nearest ones, Pareto-best first, then by distance.
         tried: Points looked at.
         valid: Those that pass every rule.
-        fitting: Those of them that are within the budgets where budgets are limits; else the same number.
+        fitting: Those of them that are within the budgets that are limits.
         refused: Why the others are invalid: (code, message of the first one) -> how many.
         notes: What was done that was not asked for, in sentences.
     """
@@ -95,8 +99,10 @@ def solve(
         source: A preset name, a path, or a mapping.
         vary: Override key -> values to try, or None to look around the current value, an integer: at legal steps
             from a quarter to four times it, coarsely first, then at every step near the best.
-        budget: `params` and `flops`, either or both: what to come near to.
-        limit: The budget is a limit: what exceeds it is left out.
+        budget: `params` and `flops`, either or both: what to come near to. `memory`: bytes never to exceed, and what
+            to come near to if it is the only budget. Then `counting` speaks of the memory, such as that of training
+            with a batch of 64, and FLOPs are those of one input in one forward pass.
+        limit: The budgets are limits: what exceeds one is left out.
         top: Number of candidates to return.
         overrides: `key=value`, for every point.
         track: Shows progress.
@@ -107,20 +113,23 @@ def solve(
         InvalidConfig: the preset itself is invalid.
         Unreadable: there is no such preset.
     """
-    if not vary or not budget or not budget.keys() <= {"params", "flops"} or min(budget.values()) < 1:
-        raise ValueError(f"Expected keys to vary and a budget of params, flops or both, got {vary} and {budget}")
+    if not vary or not budget or not budget.keys() <= BUDGETS or min(budget.values()) < 1:
+        raise ValueError(f"Expected keys to vary and a budget of params, flops or memory, got {vary} and {budget}")
     base = Base(source, overrides)
     plan, problems = base.plan({})
     if plan is None:
         raise InvalidConfig(problems)
-    search = _Search(base, plan, track, counting)
+    footprint: Counting | None = counting if "memory" in budget else None
+    operations: Counting = {**counting, "batch": 1, "mode": "forward"} if footprint else counting
+    search = _Search(base, plan, track, operations, footprint)
     steps = {key: search.step(key) for key, values in vary.items() if values is None}
     free = TRIES / math.prod(len(values) for values in vary.values() if values is not None)
     share = max(3, int(max(free, 1) ** (1 / max(len(steps), 1))))
     search.run({key: _around(search.current(key), steps[key], share) if v is None else v for key, v in vary.items()})
     best = rank(search.found, budget, limit=limit, top=1)
     if best and steps:
-        near = {key: [best[0].values[key] + n * steps[key] for n in range(-4, 5)] for key in steps}
+        around = {key: [best[0].values[key] + n * steps[key] for n in range(-4, 5)] for key in steps}
+        near = {key: [value for value in values if value > 0] for key, values in around.items()}
         search.run({key: near.get(key, [best[0].values[key]]) for key in vary})
     fitting = len(rank(search.found, budget, limit=limit))
     ranked = tuple(rank(search.found, budget, limit=limit, top=top))
@@ -140,11 +149,14 @@ def _reasons(invalid: Sequence[Point]) -> dict[tuple[str, str], int]:
 class _Search:
     """Points of one preset, each looked at once."""
 
-    def __init__(self, base: Base, plan: Plan, track: Track, counting: Counting) -> None:
+    def __init__(
+        self, base: Base, plan: Plan, track: Track, counting: Counting, footprint: Counting | None = None
+    ) -> None:
         self.base = base
         self.config = plan.root.to_dict()
         self.track = track
         self.counting = counting
+        self.footprint = footprint
         self.seen: set[str] = set()
         self.found: list[Point] = []
         self.invalid: list[Point] = []
@@ -190,7 +202,7 @@ class _Search:
             if repr(point) not in self.seen:
                 fresh[repr(point)] = point
         self.seen.update(fresh)
-        points = (self.base.point(self.complete(values), **self.counting) for values in fresh.values())
+        points = (self.base.point(self.complete(v), self.footprint, **self.counting) for v in fresh.values())
         for one in self.track(points, len(fresh)):
             (self.found if one.valid else self.invalid).append(one)
 
@@ -230,28 +242,34 @@ def rank(
     points: Iterable[Point], budget: Mapping[str, int], *, limit: bool = False, top: int | None = None
 ) -> list[Candidate]:
     """The `top` valid points nearest to the budget in log distance, those no other one dominates first."""
-    candidates = [_candidate(point, budget) for point in points if point.valid]
-    if limit:
-        candidates = [one for one in candidates if all(distance <= 0 for distance in one.distance.values())]
+    limits = budget if limit else {name: bound for name, bound in budget.items() if name == "memory"}
+    targets = {name: target for name, target in budget.items() if name != "memory"} or budget
+    fitting = (p for p in points if p.valid and all(_figures(p)[name] <= bound for name, bound in limits.items()))
+    candidates = [_candidate(point, targets) for point in fitting]
     candidates.sort(key=lambda one: one.total)
     front: list[Candidate] = []
     marked: list[Candidate] = []
     for one in candidates[:top]:
         # A candidate that dominates another is nearer in total, so it came before.
         pareto = not any(_dominates(better, one) for better in front)
-        one = Candidate(one.values, one.params, one.flops, one.distance, pareto)
+        one = replace(one, pareto=pareto)
         marked.append(one)
         if pareto:
             front.append(one)
     return sorted(marked, key=lambda one: not one.pareto)
 
 
-def _candidate(point: Point, budget: Mapping[str, int]) -> Candidate:
-    params, flops = point.params or 0, point.flops or 0
-    got = {"params": params, "flops": flops}
+def _candidate(point: Point, targets: Mapping[str, int]) -> Candidate:
+    got = _figures(point)
     # A network may have no parameters at all: as far away as can be.
-    distance = {name: math.log(got[name] / target) if got[name] else -math.inf for name, target in budget.items()}
-    return Candidate(point.values, params, flops, distance)
+    distance = {name: math.log(got[name] / target) if got[name] else -math.inf for name, target in targets.items()}
+    return Candidate(point.values, got["params"], got["flops"], got["memory"], distance)
+
+
+def _figures(point: Point) -> dict[str, int]:
+    """What budgets are about."""
+    memory = (point.memory or {}).get("total_bytes", 0)
+    return {"params": point.params or 0, "flops": point.flops or 0, "memory": memory}
 
 
 def _dominates(one: Candidate, other: Candidate) -> bool:
@@ -261,8 +279,8 @@ def _dominates(one: Candidate, other: Candidate) -> bool:
 
 # ---- budgets in writing -----------------------------------------------------------------------------------------
 
-_AMOUNT = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([KMGTkmgt]?)")
-_POWERS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
+_AMOUNT = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([KMGT]?)(i?B)?", re.IGNORECASE)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 def parse_amount(text: str) -> int:
@@ -271,8 +289,24 @@ def parse_amount(text: str) -> int:
     Raises:
         ValueError: it is none, or is not at least 1.
     """
+    return _parse(text, "a number with K, M, G or T, such as 22M", of_bytes=False)
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes: `16GB` and `16G` are thousands, `16GiB` is 16 x 1024^3.
+
+    Raises:
+        ValueError: it is none, or is not at least 1.
+    """
+    return _parse(text, "a number of bytes, such as 16GB or 15GiB", of_bytes=True)
+
+
+def _parse(text: str, what: str, *, of_bytes: bool) -> int:
     match = _AMOUNT.fullmatch(text.strip())
-    amount = int(Decimal(match[1]).scaleb(_POWERS[match[2].upper()])) if match else 0
+    amount = 0
+    if match and (of_bytes or not match[3]):
+        step = 1024 if (match[3] or "").lower().startswith("i") else 1000
+        amount = int(Decimal(match[1]) * step ** _POWERS[match[2].upper()])
     if amount < 1:
-        raise ValueError(f"Expected a number with K, M, G or T, such as 22M, got {clip(text)!r}")
+        raise ValueError(f"Expected {what}, got {clip(text)!r}")
     return amount

@@ -1,8 +1,8 @@
 """The registry: a namespaced table from names to component schemas, filled by decorators.
 
-Entries are found, not listed: the first look-up walks `components/*/schema.py` (see `discover`). Third-party
-components come from entry points of group `arch.components`; they are imported only when a name is asked for that we do
-not have ourselves, or when everything is listed.
+Entries are found, not listed: a look-up imports the folder of `components/` that registers the name, a list imports
+all of them (see `discover`). Third-party components come from entry points of group `arch.components`; they are
+imported only when a name is asked for that we do not have ourselves, or when everything is listed.
 """
 
 from __future__ import annotations
@@ -100,6 +100,8 @@ def _checked(schema: type[_C], name: str) -> type[_C]:
 
 def _add(entry: Entry) -> None:
     global _entries, _aliases
+    for name in (entry.name, *entry.aliases):  # a name of ours is taken, be its folder imported or not
+        discover.component(name)
     with _lock:
         known = _entries.get(entry.name)
         if known is not None and _same(known, entry):
@@ -127,12 +129,19 @@ def _same(a: Entry, b: Entry) -> bool:
 
 def find(name: str) -> Entry | None:
     """The entry of a name or alias, or None. Imports third-party components only for a name we do not have."""
-    discover.components()
-    entry = _entries.get(_aliases.get(name, name))
+    discover.component(name)
+    entry = _known(name)
+    if entry is None:
+        discover.components()
+        entry = _known(name)
     if entry is None:
         discover.entry_points()
-        entry = _entries.get(_aliases.get(name, name))
+        entry = _known(name)
     return entry
+
+
+def _known(name: str) -> Entry | None:
+    return _entries.get(_aliases.get(name, name))
 
 
 def get(name: str) -> Entry:

@@ -81,7 +81,7 @@ def test_a_bar_in_ascii() -> None:
 def test_json_of_one_preset_has_nothing_new() -> None:
     plain = data("flops", "vit5_hybrid", "--depth", "1")
     assert plain == {**cost(load("vit5_hybrid")).to_dict(1), "preset": "vit5_hybrid"}
-    assert set(plain["memory"]) == {"param_bytes", "buffer_bytes"}
+    assert set(plain["memory"]) == {"param_bytes", "buffer_bytes", "total_bytes"}
     cut = data("flops", "vit5_hybrid", "--depth", "1", "--by", "component")
     assert set(cut) - set(plain) == {"by", "shares"}
 
@@ -94,6 +94,65 @@ def test_memory_of_a_dtype(dtype: str) -> None:
     memory = data("flops", "vit5_hybrid", "--dtype", dtype, "--depth", "0")["memory"]
     assert memory["param_bytes"] == 22_176_960 * DTYPE_BYTES[dtype]
     assert f"weights, {dtype}" in arch("flops", "vit5_hybrid", "--dtype", dtype, "--depth", "0").stdout
+
+
+def test_memory_of_training() -> None:
+    """Gradients, the state of the optimizer, and what autograd keeps, which grows with the batch."""
+    reports = [
+        data("flops", "vit5_hybrid", "--mode", "train", "--batch", str(batch), "--depth", "0") for batch in (1, 2, 3)
+    ]
+    for report in reports:
+        memory, params = report["memory"], report["params"]
+        assert memory["total_bytes"] == sum(n for name, n in memory.items() if name != "total_bytes")
+        assert memory["grad_bytes"] == memory["param_bytes"] == 4 * params
+        assert report["optimizer"].pop("name") == "adamw"
+        assert memory["optimizer_bytes"] == sum(report["optimizer"].values())
+        assert report["optimizer"]["exp_avg"] == 4 * params
+    saved = [report["memory"]["saved_bytes"] for report in reports]
+    assert saved[2] - saved[1] == saved[1] - saved[0] > 0
+    text = arch("flops", "vit5_hybrid", "--mode", "train", "--optimizer", "sgd_momentum", "--depth", "0").stdout
+    assert "optimizer, sgd_momentum" in text
+    assert "saved for backward" in text
+
+
+@pytest.mark.parametrize("optimizer", ["none", "sgd"])
+def test_an_optimizer_without_state(optimizer: str) -> None:
+    report = data("flops", "vit5_hybrid", "--mode", "train", "--optimizer", optimizer, "--depth", "0")
+    assert report["memory"]["optimizer_bytes"] == 0
+    assert report["optimizer"] == {"name": optimizer}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--mode", "train", "--optimizer", "adam_w"), "did you mean adamw"),
+        (("--optimizer", "adamw"), "Expected --mode train with --optimizer, got forward"),
+    ],
+)
+@pytest.mark.parametrize("command", [("flops",), ("diff", "vit5_full_hyena"), ("solve", "--vary=depth", "--params=1M")])
+def test_a_wrong_optimizer(command: tuple[str, ...], arguments: tuple[str, ...], says: str) -> None:
+    result = arch(*command, "vit5_hybrid", *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_recurrent_state_is_memory_of_a_step() -> None:
+    report = data("flops", "s4d_attention_language", "--batch", "3", "--depth", "0")
+    assert report["memory"]["state_bytes"] > 0
+    assert "recurrent state" in arch("flops", "s4d_attention_language", "--depth", "0").stdout
+
+
+def test_conventions_are_views_of_the_same_counts() -> None:
+    every = {
+        name: data("flops", "vit5_full_hyena", "--set", "patch_size=4", "--convention", name, "--depth", "0")
+        for name in ("all", "complex-fft", "matmul", "mac")
+    }
+    assert every["all"]["kinds"]["fft"] == 6_072_869_376  # half of the complex price, which the reference charges
+    assert every["complex-fft"]["kinds"]["fft"] == 12_038_049_792
+    assert every["complex-fft"]["flops"] - every["all"]["flops"] == 12_038_049_792 - 6_072_869_376
+    assert every["mac"]["flops"] * 2 == every["matmul"]["flops"]
+    assert every["mac"]["unit"] == "mac"
+    assert "MACs" in arch("flops", "vit5_hybrid", "--convention", "mac", "--depth", "0").stdout
 
 
 def test_several_presets() -> None:

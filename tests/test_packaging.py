@@ -37,6 +37,7 @@ def test_wheel_is_complete(wheel: set[str]) -> None:
     presets = {f"presets/{path.name}" for path in (ROOT / "presets").glob("*.yaml")}
     assert presets
     assert presets <= wheel
+    assert "registry/devices.yaml" in wheel
     shipped = {str(p.relative_to(ROOT)) for p in (ROOT / "components").rglob("*.py")}
     assert shipped <= wheel
 

@@ -10,7 +10,7 @@ import pytest
 from registry.cost import cost
 from registry.errors import InvalidConfig
 from registry.plan import load
-from registry.solve import Candidate, parse_amount, period, rank, solve
+from registry.solve import Candidate, parse_amount, parse_bytes, period, rank, solve
 from registry.sweep import Point, override
 
 BUDGET = {"params": 22_000_000, "flops": 10_000_000_000}
@@ -70,6 +70,27 @@ def test_limits_are_kept() -> None:
         assert one.flops <= BUDGET["flops"]
     assert found.candidates[0].values["hidden_dim"] == 360  # 384 has 22.2 M parameters
     assert solve("vit5_hybrid", vary, {"params": 1000}, limit=True).candidates == ()
+
+
+def test_memory_is_a_limit_of_training() -> None:
+    """Operations are then those of one input; the batch and the optimizer are those of the memory."""
+    training = {"batch": 64, "mode": "train", "optimizer": "sgd_momentum", "dtype": "bfloat16"}
+    limit = 3 * 10**9
+    found = solve(
+        "vit5_hybrid", {"hidden_dim": range(192, 481, 48)}, {"flops": 10**10, "memory": limit}, top=9, **training
+    )
+    assert 0 < found.fitting == len(found.candidates) < found.valid == 7
+    for one in found.candidates:
+        plan = load("vit5_hybrid", [f"hidden_dim={one.values['hidden_dim']}"])
+        assert one.flops == cost(plan).flops
+        assert one.memory == cost(plan, **training).memory["total_bytes"] <= limit
+        assert set(one.distance) == {"flops"}
+
+
+def test_memory_alone_is_filled() -> None:
+    found = solve("vit5_hybrid", {"hidden_dim": range(192, 481, 48)}, {"memory": 120 * 10**6}, top=2)
+    sizes = [cost(load("vit5_hybrid", [f"hidden_dim={n}"])).memory["total_bytes"] for n in range(192, 481, 48)]
+    assert found.candidates[0].memory == max(size for size in sizes if size <= 120 * 10**6)
 
 
 def test_searching_looks_closer_near_the_best() -> None:
@@ -140,3 +161,17 @@ def test_amounts(text: str, amount: int) -> None:
 def test_what_is_no_amount(text: str) -> None:
     with pytest.raises(ValueError, match="Expected a number with K, M, G or T"):
         parse_amount(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("16GB", 16 * 10**9), ("16 GiB", 16 * 2**30), ("1.5g", 15 * 10**8), ("512MiB", 2**29), ("7B", 7), ("80", 80)],
+)
+def test_bytes(text: str, amount: int) -> None:
+    assert parse_bytes(text) == amount
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "16GiBs", "16PB", "0.1B"])
+def test_what_is_no_bytes(text: str) -> None:
+    with pytest.raises(ValueError, match="Expected a number of bytes, such as 16GB"):
+        parse_bytes(text)

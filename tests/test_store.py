@@ -30,6 +30,7 @@ def untouched() -> Iterator[None]:
     discover._done.update(before[2])
     discover._broken.clear()
     discover._broken.update(before[3])
+    discover.claims.cache_clear()
 
 
 def schema(name: str = "Made") -> type[Component]:
@@ -410,6 +411,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     monkeypatch.setattr(components, "__path__", [*components.__path__, str(tmp_path)])
     monkeypatch.setattr(discover, "component_folders", lambda: sorted(p for p in tmp_path.iterdir() if p.is_dir()))
     discover._done.discard("components")
+    discover.claims.cache_clear()
 
     def make(name: str, text: str) -> Path:
         folder = tmp_path / name
