@@ -93,11 +93,12 @@ class BackwardTape(Tape):
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""
-        outputs = prod(x[:-1]) * out_features
-        self._count("matmul", (1 + x.needs_grad) * 2 * outputs * x[-1])
+        *rows, width = x
+        outputs = prod(rows) * out_features
+        self._count("matmul", (1 + x.needs_grad) * 2 * outputs * width)
         if bias:
             self._count("reduction", outputs - out_features)
-        return Shape((*x[:-1], out_features))
+        return Shape((*rows, out_features))
 
     def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """The gradients of weight, bias and input."""

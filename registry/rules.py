@@ -67,18 +67,16 @@ class Expr:
     __slots__ = ("names", "of", "text", "unique")
 
     def __init__(self, text: str) -> None:
-        """Compile `text`; a syntax error is a bug of ours and raises `SyntaxError` at import."""
+        """Keep `text`. It is compiled at its first use: of hundreds of expressions a run needs a few dozen."""
         self.text = text
-        tree = ast.parse(text, mode="eval")
-        bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        free = (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-        self.names = tuple(dict.fromkeys(n for n in free if n not in bound and n not in HELPERS))
+
+    def __getattr__(self, name: str) -> Any:
+        """Fill the slots that are empty until then; a syntax error is a bug of ours and raises `SyntaxError`."""
+        if name not in ("names", "of", "unique"):
+            raise AttributeError(name)
+        self.names, self.of = _compiled(self.text)
         self.unique = frozenset(self.names)
-        # Every name is looked up, even one that this time is not needed: a rule that cannot be told is silent.
-        lines = ["def of(names_):", *(f"    {name} = names_[{name!r}]" for name in self.names), f"    return ({text})"]
-        made: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
-        exec("\n".join(lines), HELPERS, made)
-        self.of = made["of"]
+        return getattr(self, name)
 
     def __call__(self, names: Mapping[str, Any]) -> Any:
         """Value of the expression; raises `Unknown` when a name has none."""
@@ -89,6 +87,20 @@ class Expr:
 
     def __repr__(self) -> str:
         return f"Expr({self.text!r})"
+
+
+@cache
+def _compiled(text: str) -> tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Any]]:
+    """The free names of an expression, and the function of a mapping of names that it is."""
+    found = [node for node in ast.walk(ast.parse(text, mode="eval")) if isinstance(node, ast.Name)]
+    bound = {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    free = (node.id for node in found if isinstance(node.ctx, ast.Load))
+    names = tuple(dict.fromkeys(name for name in free if name not in bound and name not in HELPERS))
+    # Every name is looked up, even one that this time is not needed: a rule that cannot be told is silent.
+    lines = ["def of(names_):", *(f"    {name} = names_[{name!r}]" for name in names), f"    return ({text})"]
+    made: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+    exec("\n".join(lines), HELPERS, made)
+    return names, made["of"]
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,10 @@ class Component(BaseModel):
     operations on a `Tape`) and, where the reference library publishes one, `flop_count`.
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    # Validators of whole components are built at their first use, which most never see: a checker validates fields.
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
 
     rules: ClassVar[tuple[Rule, ...]] = ()
     paper: ClassVar[str] = ""

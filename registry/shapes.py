@@ -60,7 +60,7 @@ def joined(left: Shape, right: Shape) -> Shape:
     if len(left) < len(right):
         left, right = right, left
     more = len(left) - len(right)
-    if left[more:] != right:
+    if (left[more:] if more else left) != right:
         return kind((*left[:more], *map(max, left[more:], right)))
     return left if type(left) is kind else kind(left)
 

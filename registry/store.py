@@ -95,6 +95,8 @@ def _checked(schema: type[_C], name: str) -> type[_C]:
         raise RegistrationError(
             f"Expected {name} to have a cost rule, got none: define forward(self, tape, ...) on {schema.__name__}"
         )
+    if not schema.__module__.startswith("components."):  # a field that pydantic cannot check is refused here
+        schema.model_rebuild(raise_errors=False)
     return schema
 
 

@@ -186,12 +186,13 @@ class Tape:
 
     def linear(self, x: Shape, out_features: int, *, bias: bool) -> Shape:
         """X (*, in) @ W (in, out) [+ b]: returns (*, out)."""
-        outputs = prod(x[:-1]) * out_features
+        *rows, width = x
+        outputs = prod(rows) * out_features
         counts = self._open[-1].counts
-        counts["matmul"] += 2 * outputs * x[-1]
+        counts["matmul"] += 2 * outputs * width
         if bias:
             counts["bias"] += outputs
-        return Shape((*x[:-1], out_features))
+        return Shape((*rows, out_features))
 
     def conv(self, x: Shape, output: Shape, kernel: Sequence[int], *, groups: int = 1, bias: bool) -> Shape:
         """A direct convolution: 2 x output elements x in_channels / groups x taps.
