@@ -328,7 +328,8 @@ class MemoryTape(Tape):
     def part(self, x: Shape, *extents: int) -> Shape:
         """In the same storage."""
         view = self._held(x).view(*extents)
-        view.gaps = view.gaps or (x[0] > 1 and prod(view) < prod(x))
+        fewer_channels = view[-1] < x[-1] and prod(view) > view[-1]
+        view.gaps = view.gaps or fewer_channels or (x[0] > 1 and prod(view) < prod(x))
         return view
 
     def ordered(self, x: Shape) -> Shape:

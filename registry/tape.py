@@ -141,6 +141,10 @@ class Tape:
         owner.calls.append((part, record))
         return record.output
 
+    def run_idle(self, part: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a part whose result nobody uses: what it computes has no backward pass."""
+        return self.run(part, *args, **kwargs)
+
     def require_width(self, x: Shape, width: int) -> None:
         """Refuse a tensor whose last axis is not `width` long.
 
@@ -329,7 +333,7 @@ class Tape:
         return x
 
     def part(self, x: Shape, *extents: int) -> Shape:
-        """A view of some positions of (B, N, C)."""
+        """A view of some positions, or of some channels, of (B, *N, C)."""
         return x.view(*extents)
 
     def ordered(self, x: Shape) -> Shape:

@@ -194,14 +194,15 @@ def test_flops_text(folder: Path) -> None:
         forward pass of batch 1, convention all: every scalar operation
 
         FLOPs               1.50 k  1,500
-          matmul            1.44 k  1,440  96.0 %
-          transcendental        60     60   4.0 %
+          matmul            1.44 k  1,440   96.0 %
+          transcendental        60     60    4.0 %
         parameters             144    144
-          weights, float32   576 B    576
+        memory               576 B    576
+          weights, float32   576 B    576  100.0 %
 
-        component    FLOPs       %   params   matmul   transcendental
-        ─────────────────────────────────────────────────────────────
-        mlp         1.50 k   100.0      144   1.44 k               60
+        component    FLOPs       %   params   memory   matmul   transcendental
+        ──────────────────────────────────────────────────────────────────────
+        mlp         1.50 k   100.0      144    576 B   1.44 k               60
         """
     )
 
@@ -212,7 +213,9 @@ def test_flops_json(folder: Path) -> None:
     assert (report["batch"], report["mode"], report["convention"], report["unit"]) == (3, "forward", "all", "flop")
     assert (report["flops"], report["params"]) == (4_500, 144)
     assert report["kinds"] == {"matmul": 4_320, "transcendental": 180}
+    assert report["memory"] == {"param_bytes": 576, "buffer_bytes": 0, "total_bytes": 576}
     assert report["tree"]["type"] == "mlp"
+    assert report["tree"]["memory_bytes"] == 576
     assert [child["path"] for child in report["tree"]["children"]] == ["dropout"]
     shallow = json.loads(arch("flops", "good.yaml", "--depth", "0", "--format", "json").stdout)
     assert shallow["tree"]["children"] == []

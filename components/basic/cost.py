@@ -121,6 +121,11 @@ def _pad(conv: _Conv, tape: Tape, x: Shape, taps: Sequence[Taps]) -> Shape:
     if conv.padding_mode == "zeros" and all(axis.left == axis.right for axis in taps):
         return x
     padded = x.view(*x[:2], *(axis.left + extent + axis.right for axis, extent in zip(taps, x[2:], strict=True)))
+    for axis, extent in zip(conv.taps(), x[2:], strict=True):
+        most = extent - 1 if conv.padding_mode == "reflect" else extent
+        if conv.padding_mode in ("circular", "reflect") and max(axis.left, axis.right) > most:
+            got = f"{max(axis.left, axis.right)} on an axis of {extent}"
+            raise ValueError(f"Expected {conv.padding_mode} padding of at most {most}, got {got}")
     if conv.padding_mode == "circular":
         # One copy within the padded input for every side, through which the gradient of the whole passes.
         padded = tape.join(x, output=padded)

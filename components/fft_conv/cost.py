@@ -35,8 +35,7 @@ def forward(
         taps, positions = tape.run("kernel", seq_lens, conditioning=conditioning)
         if conv.mask.entry.kind != "identity":
             taps = tape.run("mask", grid=positions, x=taps)
-        tape.fan_out(taps, chunks)
-        spectrum = tape.rfft(tape.precise(_channels_first(conv, taps)), sizes)
+        spectrum = tape.rfft(tape.precise(tape.fan_out(_channels_first(conv, taps), chunks)), sizes)
     tape.fan_out(signal, chunks + 1)
     product = tape.complex_multiply(tape.rfft(tape.ordered(tape.precise(signal)), sizes), spectrum)
     shortcut = tape.multiply(Shape((width,) + (1,) * len(extents)), signal)

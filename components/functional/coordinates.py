@@ -49,8 +49,8 @@ class OnGrid(Component):
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Reference extent of every axis; 2 where the extent itself is at fault, so that one fault is one problem."""
-        extent: int | tuple[int, ...] = getattr(self, "L_cache", 2)
+        """Reference extent of every axis; 3, which every rule accepts, where it is unknown or itself at fault."""
+        extent: int | tuple[int, ...] = getattr(self, "L_cache", 3)
         return (extent,) * self.data_dim if isinstance(extent, int) else extent
 
     @property

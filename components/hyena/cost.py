@@ -63,7 +63,7 @@ def _short_conv(tape: Tape, query: Shape, key: Shape, value: Shape) -> Shape:
     if convolved != stacked:
         raise ValueError(f"Expected short_conv to keep the shape {stacked}, got {convolved}")
     # The three are views side by side.
-    return channels_last(tape, convolved).view(*query)
+    return tape.part(channels_last(tape, convolved), *query)
 
 
 def _norm(hyena: Hyena, tape: Tape, part: str, x: Shape) -> Shape:

@@ -26,7 +26,7 @@ def sequence(mixer: QKVSequenceMixer, tape: Tape, x: Shape, **kwargs: Shape) -> 
     """(B, *N, C) -> (B, *N, C): project, mix, project."""
     tape.require_width(x, mixer.hidden_dim)
     projected = tape.linear(x, 3 * mixer.hidden_dim, bias=mixer.qkv_bias)
-    query = key = value = projected.view(*projected[:-1], mixer.hidden_dim)
+    query = key = value = tape.part(projected, *projected[:-1], mixer.hidden_dim)
     mixed = tape.run("mixer", query, key, value, **kwargs)
     return tape.linear(tape.ordered(mixed), mixer.hidden_dim, bias=mixer.out_proj_bias)
 
@@ -59,7 +59,7 @@ def condition(mixer: QKVConditionMixer, tape: Tape, x: Shape, condition: Shape, 
     if len(condition) != len(x):
         raise ValueError(f"Expected a condition of 2 or {len(x)} axes, got shape {condition.labels}")
     projected = tape.linear(condition, 2 * mixer.hidden_dim, bias=False)
-    key = value = projected.view(*projected[:-1], mixer.hidden_dim)
+    key = value = tape.part(projected, *projected[:-1], mixer.hidden_dim)
     query = tape.linear(x, mixer.hidden_dim, bias=False)
     mixed = tape.run("mixer", query, key, value, **kwargs)
     return tape.linear(tape.ordered(mixed), mixer.hidden_dim, bias=False)

@@ -44,9 +44,10 @@ def _features(net: _Trunk, tape: Tape, x: Shape, condition: Shape | None) -> Sha
         expected = f"{net.data_dim} spatial axes and {net.in_channels} channels"
         raise ValueError(f"Expected an input of {expected}, got the shape {tuple(x[1:])}")
     x = tape.run("in_proj", tape.run("dropout_in", x))
-    if condition is not None and net.condition_in_proj is not None:
-        condition = tape.run("condition_in_proj", condition)
     conditioned = sum(block.takes_conditioning for block in net.blocks)
+    if condition is not None and net.condition_in_proj is not None:
+        # Of a condition that no block makes use of there is no gradient either.
+        condition = (tape.run if conditioned else tape.run_idle)("condition_in_proj", condition)
     if condition is not None and conditioned:
         tape.fan_out(condition, conditioned)
     for i in range(net.num_blocks):
