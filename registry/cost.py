@@ -202,9 +202,15 @@ class Cost:
             "params": module.params,
             "flops": self.project(module.counts),
             "memory_bytes": self.bytes_of(module),
-            "kinds": {kind: count for kind, count in module.counts.items() if kind not in BYTES},
+            "kinds": self._operations(module),
             "children": [],
         }
+
+    def _operations(self, module: Module) -> dict[str, int]:
+        """Operations by kind: in mode `train` a module of `whole` has bytes among its counts."""
+        if self.mode != "train":
+            return dict(module.counts)
+        return {kind: count for kind, count in module.counts.items() if kind not in BYTES}
 
     def to_dict(self, depth: int | None = None, *, folded: bool = False) -> dict[str, Any]:
         """Everything as plain data: the JSON of `arch flops`. See `tree` for the arguments."""
